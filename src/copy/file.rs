@@ -1,0 +1,260 @@
+//! Copying one regular file: open, compare with what was listed, create, move
+//! the bytes, set what belongs to it, and look again whether the source stood
+//! still.
+
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::dest::attributes::{self, Attributes, Losses, Rules};
+use crate::error::{Error, ErrorKind, Result};
+use crate::plan::NodeId;
+use crate::pool::Queue;
+use crate::sys::{self, Dir, FileType, Stat};
+
+use super::data::{Fault, Method, Pair, Route};
+use super::tree::{Job, Shared, Sides, Worker};
+
+/// Files from this size on can be copied by several workers together. Smaller
+/// ones are done before another worker has opened them.
+const LARGE: u64 = 8 * 1024 * 1024;
+
+/// How much of a large file one worker copies at a time.
+const PART: u64 = 2 * 1024 * 1024;
+
+/// What became of one file.
+pub(super) enum Copied {
+    /// It was copied: this many bytes.
+    Whole(u64),
+    /// It has a name in the copy already, to be linked later.
+    SameAs(NodeId),
+}
+
+/// A large file that idle workers help with.
+pub(super) struct Large {
+    pub node: NodeId,
+    attributes: Attributes,
+    /// What was created, so that a helper opens just that.
+    created: Stat,
+    next: AtomicU64,
+    done: AtomicU64,
+}
+
+impl Large {
+    /// Takes the next part to copy.
+    fn claim(&self) -> Option<(u64, u64)> {
+        let size = self.attributes.stat.size;
+        let start = self.next.fetch_add(PART, Ordering::Relaxed);
+        (start < size).then(|| (start, (start + PART).min(size)))
+    }
+}
+
+/// A source file that was opened and looked at.
+struct Opened {
+    file: File,
+    attributes: Attributes,
+}
+
+impl<'s> Worker<'s> {
+    /// Copies the file `node` from one folder into the other.
+    pub(super) fn copy_file(
+        &mut self,
+        queue: &Queue<'_, Job>,
+        sides: Sides<'_>,
+        node: NodeId,
+    ) -> Result<Copied> {
+        let shared = self.shared;
+        let opened = open_source(shared, sides.from, node)?;
+        let stat = opened.attributes.stat;
+        if stat.links > 1
+            && let Some(first) = shared.first_name_of(&stat, node)
+        {
+            return Ok(Copied::SameAs(first));
+        }
+        let name = shared.target_plan().name(node);
+        let mode = attributes::creation_mode(&opened.attributes);
+        let created =
+            sys::create_file(sides.to, name, mode).map_err(|error| shared.create_error(node, error))?;
+        let route = self.route(stat.device);
+        let pair = Pair {
+            from: &opened.file,
+            to: &created,
+        };
+        if stat.size >= LARGE && shared.threads > 1 && route.method() != Method::CopyFileRange {
+            self.copy_large(queue, &route, pair, opened.attributes, node)?;
+        } else {
+            let routes = &shared.routes;
+            let moved = route.copy_whole(routes, pair, &stat, &mut self.buffer);
+            moved.map_err(|fault| shared.fault(node, fault))?;
+            self.finish(pair, &opened.attributes, node)?;
+        }
+        Ok(Copied::Whole(stat.size))
+    }
+
+    /// Copies a large file, and lets idle workers join.
+    fn copy_large(
+        &mut self,
+        queue: &Queue<'_, Job>,
+        route: &Arc<Route>,
+        pair: Pair<'_>,
+        attributes: Attributes,
+        node: NodeId,
+    ) -> Result<()> {
+        let shared = self.shared;
+        let stat = attributes.stat;
+        let is_shared = route.share(&shared.routes, pair, &stat);
+        if is_shared.map_err(|fault| shared.fault(node, fault))? {
+            return self.finish(pair, &attributes, node);
+        }
+        let prepared = route.prepare(pair.to, &stat);
+        prepared.map_err(|error| shared.fault(node, Fault::Write(error)))?;
+        let created = sys::stat_file(pair.to);
+        let large = Arc::new(Large {
+            node,
+            attributes,
+            created: created.map_err(|error| shared.fault(node, Fault::Write(error)))?,
+            next: AtomicU64::new(0),
+            done: AtomicU64::new(0),
+        });
+        queue.offer(Job::Help(Arc::clone(&large)));
+        self.copy_parts(queue, route, pair, &large)
+    }
+
+    /// Joins in on a large file, unless all of it is taken.
+    pub(super) fn help(
+        &mut self,
+        queue: &Queue<'_, Job>,
+        sides: Sides<'_>,
+        large: &Large,
+    ) -> Result<()> {
+        let shared = self.shared;
+        if large.next.load(Ordering::Relaxed) >= large.attributes.stat.size {
+            return Ok(());
+        }
+        let file = sys::open_file(sides.from, shared.source_plan().name(shared.origin(large.node)))
+            .map_err(|error| shared.source_error("open", large.node, error))?;
+        let found = sys::stat_file(&file)
+            .map_err(|error| shared.source_error("read", large.node, error))?;
+        if !found.is_same_object(&large.attributes.stat) {
+            return Err(shared.changed(large.node));
+        }
+        let name = shared.target_plan().name(large.node);
+        let created = match sys::open_file_for_write(sides.to, name) {
+            // Its mode may forbid a second opening: the first worker is enough.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(()),
+            opened => opened.map_err(|error| shared.create_error(large.node, error))?,
+        };
+        let stat = sys::stat_file(&created)
+            .map_err(|error| shared.create_error(large.node, error))?;
+        if !stat.is_same_object(&large.created) {
+            return Err(shared.tampered(large.node));
+        }
+        let route = self.route(found.device);
+        let pair = Pair {
+            from: &file,
+            to: &created,
+        };
+        self.copy_parts(queue, &route, pair, large)
+    }
+
+    /// Copies parts until none is left; whoever copies the last one finishes.
+    fn copy_parts(
+        &mut self,
+        queue: &Queue<'_, Job>,
+        route: &Route,
+        pair: Pair<'_>,
+        large: &Large,
+    ) -> Result<()> {
+        let shared = self.shared;
+        let stat = &large.attributes.stat;
+        while let Some((start, end)) = large.claim() {
+            let moved = route.copy_part(pair, stat, start, end, &mut self.buffer);
+            moved.map_err(|fault| shared.fault(large.node, fault))?;
+            shared.counters.add(0, end - start);
+            let done = large.done.fetch_add(end - start, Ordering::AcqRel) + end - start;
+            if done == stat.size {
+                self.finish(pair, &large.attributes, large.node)?;
+            }
+            if queue.is_stopped() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&self, pair: Pair<'_>, attributes: &Attributes, node: NodeId) -> Result<()> {
+        let shared = self.shared;
+        finish(pair, attributes, self.rules, &shared.losses)
+            .map_err(|error| shared.create_error(node, error))?;
+        let now = sys::stat_file(pair.from)
+            .map_err(|error| shared.source_error("read", node, error))?;
+        if now.size != attributes.stat.size || now.modified != attributes.stat.modified {
+            return Err(shared.changed(node));
+        }
+        Ok(())
+    }
+}
+
+fn finish(
+    pair: Pair<'_>,
+    attributes: &Attributes,
+    rules: Rules,
+    losses: &Losses,
+) -> io::Result<()> {
+    attributes::finish_file(pair.to, attributes, rules, losses)
+}
+
+fn open_source(shared: &Shared<'_>, from: &Dir, node: NodeId) -> Result<Opened> {
+    let name = shared.source_plan().name(shared.origin(node));
+    let file = match sys::open_file(from, name) {
+        // Listed as a file a moment ago, and a link or gone by now.
+        Err(error) if sys::is_not_a_real_dir(&error) => return Err(shared.changed(node)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(shared.changed(node)),
+        opened => opened.map_err(|error| shared.source_error("open", node, error))?,
+    };
+    let failed = |error| shared.source_error("read", node, error);
+    let stat = sys::stat_file(&file).map_err(failed)?;
+    if stat.file_type != FileType::File {
+        return Err(shared.changed(node));
+    }
+    let xattrs = sys::file_xattrs(&file).map_err(failed)?;
+    Ok(Opened {
+        file,
+        attributes: Attributes { stat, xattrs },
+    })
+}
+
+impl Shared<'_> {
+    /// The error of a source that didn't stand still.
+    pub(super) fn changed(&self, node: NodeId) -> Error {
+        Error::new(
+            ErrorKind::SourceChanged,
+            "copy",
+            self.source_path(node),
+            "it changed while it was copied",
+        )
+        .with_hint("stop what writes to the source, and copy again")
+    }
+
+    /// The error of a staging folder that somebody else wrote to.
+    pub(super) fn tampered(&self, node: NodeId) -> Error {
+        Error::new(
+            ErrorKind::Tampered,
+            "write",
+            self.target_path(node),
+            "another program changed the staging folder",
+        )
+    }
+
+    fn fault(&self, node: NodeId, fault: Fault) -> Error {
+        match fault {
+            Fault::Read(error) => self.source_error("read", node, error),
+            Fault::Write(error) => Error::io("write", self.target_path(node), error),
+            Fault::Shrunk => self.changed(node),
+            Fault::CannotShare(error) => Error::io("reflink", self.target_path(node), error)
+                .with_kind(ErrorKind::Unsupported)
+                .with_hint("--reflink=auto copies the bytes where storage can't be shared"),
+        }
+    }
+}

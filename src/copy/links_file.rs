@@ -1,0 +1,73 @@
+//! `.bundlecp-links.json`: the links of a tree that was copied to where links
+//! can't be, with all that is needed to put them back.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+
+use crate::json::rfc3339;
+use crate::path::{LinkTarget, RelPath};
+use crate::plan::links::{Resolution, Resolver};
+use crate::plan::{NodeId, NodeKind, Plan};
+use crate::sys::Timestamp;
+
+/// The file's name, at the root of the copy.
+pub(super) const NAME: &str = ".bundlecp-links.json";
+
+#[derive(Serialize)]
+struct Document {
+    format: &'static str,
+    version: u32,
+    links: Vec<Link>,
+}
+
+#[derive(Serialize)]
+struct Link {
+    #[serde(flatten)]
+    path: RelPath,
+    #[serde(flatten)]
+    target: LinkTarget,
+    /// `file`, `dir`, `dangling`, `outside` or `loop`: Windows makes different
+    /// links to files and folders.
+    leads_to: &'static str,
+    mtime: String,
+}
+
+/// Writes down every link of `plan`. `times` says when each was made.
+pub(super) fn document(plan: &Plan, times: &HashMap<NodeId, Timestamp>) -> Vec<u8> {
+    let mut resolver = Resolver::new(plan);
+    let is_link = |node: &NodeId| plan.kind(*node) == NodeKind::Symlink;
+    let mut links: Vec<Link> = plan
+        .nodes()
+        .filter(is_link)
+        .map(|node| {
+            Link {
+                path: plan.path(node),
+                target: LinkTarget::new(plan.target(node)),
+                leads_to: leads_to(plan, resolver.resolve(node)),
+                mtime: rfc3339(times.get(&node).copied().unwrap_or_default()),
+            }
+        })
+        .collect();
+    links.sort_by(|a, b| a.path.cmp(&b.path));
+    let document = Document {
+        format: "bundlecp-links",
+        version: 1,
+        links,
+    };
+    let mut bytes = serde_json::to_vec_pretty(&document).expect("strings and numbers only");
+    bytes.push(b'\n');
+    bytes
+}
+
+fn leads_to(plan: &Plan, resolution: Resolution) -> &'static str {
+    match resolution {
+        Resolution::Inside(node) => match plan.kind(node) {
+            NodeKind::Dir => "dir",
+            NodeKind::File | NodeKind::Symlink | NodeKind::Special => "file",
+        },
+        Resolution::Dangling => "dangling",
+        Resolution::Outside => "outside",
+        Resolution::Loop => "loop",
+    }
+}

@@ -1,0 +1,190 @@
+//! All staged copies to their places, together or not at all.
+
+use std::path::PathBuf;
+
+use crate::dest::Staging;
+use crate::dest::merge::{Merge, merge};
+use crate::dest::publish::{Between, Existing, Place, Publication};
+use crate::error::{Error, ErrorKind, Result};
+use crate::sys::{self, Dir, FileType, Stat};
+
+use super::target::{Target, already_exists};
+use super::{Options, Outcome, Sync};
+
+/// A copy that waits in its staging folder.
+pub(super) struct Staged {
+    pub target: Target,
+    pub staging: Staging,
+    /// The staging folder itself is the copy; else its members are.
+    pub is_whole: bool,
+}
+
+/// A copy that is in its place, and what takes it back.
+struct Published<'s> {
+    staged: &'s Staged,
+    undo: Undo<'s>,
+}
+
+enum Undo<'s> {
+    Moves(Publication),
+    Merge(Merge<'s>),
+}
+
+/// Moves every staged copy to its place; if one can't be moved, none is.
+pub(super) fn publish(
+    mut copies: Vec<Staged>,
+    options: &Options,
+    outcome: &mut Outcome,
+) -> Result<()> {
+    if options.sync != Sync::None {
+        for staged in &copies {
+            sync(&staged.staging, staged)?;
+        }
+    }
+    let paths: Vec<PathBuf> = copies.iter().map(|staged| staged.target.path()).collect();
+    let mut published = Vec::with_capacity(copies.len());
+    for (staged, path) in copies.iter().zip(&paths) {
+        published.push(publish_one(staged, path, options.existing)?);
+    }
+    if options.sync == Sync::Full {
+        for Published { staged, .. } in &published {
+            sys::sync_dir(&staged.target.parent)
+                .map_err(|error| Error::io("sync", &staged.target.parent_path, error))?;
+        }
+    }
+    // From here on the copies stand: what can't be tidied up is only a note.
+    for Published { undo, .. } in published {
+        let kept = match undo {
+            Undo::Moves(publication) => publication
+                .commit()
+                .map_err(|error| Error::io("remove what was replaced in", ".", error)),
+            Undo::Merge(merge) => merge.commit(),
+        };
+        note_leftover(kept, outcome);
+    }
+    for staged in copies.drain(..) {
+        note_leftover(staged.staging.discard(), outcome);
+    }
+    Ok(())
+}
+
+fn note_leftover(result: Result<()>, outcome: &mut Outcome) {
+    if let Err(error) = result {
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        let cause = cause.unwrap_or_default();
+        outcome.notes.push(format!("could not {error}: {cause}"));
+    }
+}
+
+fn sync(staging: &Staging, staged: &Staged) -> Result<()> {
+    sys::sync_filesystem(staging.dir())
+        .map_err(|error| Error::io("sync", &staged.target.parent_path, error))
+}
+
+fn publish_one<'s>(
+    staged: &'s Staged,
+    path: &'s std::path::Path,
+    existing: Existing,
+) -> Result<Published<'s>> {
+    let failed = |error| Error::io("publish", path, error);
+    if !staged.staging.is_in_place().map_err(failed)? {
+        let cause = "another program moved the staging folder away";
+        return Err(Error::new(ErrorKind::Tampered, "publish", path, cause));
+    }
+    let undo = match staged.is_whole {
+        true => publish_whole(staged, path, existing)?,
+        false => publish_members(staged, path, existing)?,
+    };
+    Ok(Published { staged, undo })
+}
+
+/// Gives the staging folder its final name.
+fn publish_whole<'s>(
+    staged: &'s Staged,
+    path: &'s std::path::Path,
+    existing: Existing,
+) -> Result<Undo<'s>> {
+    let target = &staged.target;
+    let failed = |error| Error::io("publish", path, error);
+    let standing = stat(&target.parent, &target.name).map_err(failed)?;
+    if standing.is_some() && existing == Existing::Merge {
+        let between = Between {
+            staged: sys::reopen_dir(staged.staging.dir()).map_err(failed)?,
+            destination: sys::open_dir(&target.parent, &target.name).map_err(failed)?,
+        };
+        return Ok(Undo::Merge(merge(between, path)?));
+    }
+    let mut publication = Publication::default();
+    let between = between(staged.staging.parent(), &target.parent).map_err(failed)?;
+    let place = Place::at(between);
+    let name = staged.staging.name();
+    move_one(&mut publication, &place, name, &target.name, standing, existing, path)?;
+    Ok(Undo::Moves(publication))
+}
+
+/// Moves the members of the staging folder into the destination.
+fn publish_members<'s>(
+    staged: &'s Staged,
+    path: &'s std::path::Path,
+    existing: Existing,
+) -> Result<Undo<'s>> {
+    let target = &staged.target;
+    let failed = |error| Error::io("publish", path, error);
+    let between = between(staged.staging.dir(), &target.parent).map_err(failed)?;
+    if existing == Existing::Merge && target.name.is_empty() {
+        return Ok(Undo::Merge(merge(between, path)?));
+    }
+    let mut members = Vec::new();
+    sys::list_dir::<std::io::Error>(&between.staged, |listed| {
+        members.push(listed.name.to_vec());
+        Ok(())
+    })
+    .map_err(failed)?;
+    members.sort_unstable();
+    let place = Place::at(between);
+    let mut publication = Publication::default();
+    for name in members {
+        let path = sys::join_bytes(&target.parent_path, &name);
+        let standing = stat(&target.parent, &name).map_err(failed)?;
+        move_one(&mut publication, &place, &name, &name, standing, existing, &path)?;
+    }
+    Ok(Undo::Moves(publication))
+}
+
+fn move_one(
+    publication: &mut Publication,
+    place: &Place,
+    staged_name: &[u8],
+    name: &[u8],
+    standing: Option<Stat>,
+    existing: Existing,
+    path: &std::path::Path,
+) -> Result<()> {
+    let moved = match (standing, existing) {
+        (None, _) => publication.place(place, &place.roots, staged_name, name),
+        (Some(_), Existing::Refuse) => return Err(already_exists(path)),
+        (Some(_), Existing::Replace | Existing::Merge) => {
+            publication.replace(place, &place.roots, staged_name, name)
+        }
+    };
+    moved.map_err(|error| match error.kind() {
+        // Somebody was faster between the look and the move.
+        std::io::ErrorKind::AlreadyExists => already_exists(path),
+        _ => Error::io("publish", path, error),
+    })
+}
+
+fn between(staged: &Dir, destination: &Dir) -> std::io::Result<Between> {
+    Ok(Between {
+        staged: sys::reopen_dir(staged)?,
+        destination: sys::reopen_dir(destination)?,
+    })
+}
+
+fn stat(dir: &Dir, name: &[u8]) -> std::io::Result<Option<Stat>> {
+    match sys::stat_at(dir, name) {
+        Ok(stat) => Ok(Some(stat)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}

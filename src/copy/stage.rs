@@ -1,0 +1,341 @@
+//! One source, from its scan to a complete copy in its staging folder.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::dest::Staging;
+use crate::dest::attributes::Losses;
+use crate::error::{Error, ErrorKind, Result};
+use crate::handles::{Check, Handles, limit_for};
+use crate::plan::{NewNode, NodeId, NodeKind, Plan};
+use crate::probe::{self, Capabilities};
+use crate::progress::{Phase, Progress, Total};
+use crate::scan::{self, Detail, Scan, Totals};
+use crate::sys::{self, FileType, Timestamp};
+
+use super::data::Routes;
+use super::finish::{self, Links};
+use super::flatten::{Growth, flatten};
+use super::links_file;
+use super::preflight::{self, Need, OnNoSymlinks};
+use super::publish::Staged;
+use super::target::{SourceKind, Target};
+use super::tree::{self, Shared, Tree, report_step};
+use super::{Options, Outcome};
+
+/// A source that was scanned, and where its copy goes.
+pub(super) struct Prepared {
+    target: Target,
+    tree: Tree,
+    totals: Totals,
+    detail: Detail,
+}
+
+impl Prepared {
+    /// Scans the source of `target`.
+    pub(super) fn new(
+        target: Target,
+        options: &Options,
+        progress: &dyn Progress,
+    ) -> Result<Self> {
+        scan::announce(progress)?;
+        let detail = match options.dry_run || progress.wants_bytes_total() {
+            true => Detail::Sizes,
+            false => Detail::Names,
+        };
+        let scan = scan_source(&target, detail, options, progress)?;
+        Ok(Self {
+            tree: Tree {
+                source: scan.plan,
+                flattened: None,
+                is_container: is_container(&target),
+            },
+            target,
+            totals: scan.totals,
+            detail,
+        })
+    }
+
+    /// Copies the source into a staging folder; `None` for a dry run.
+    pub(super) fn stage(
+        mut self,
+        options: &Options,
+        progress: &dyn Progress,
+        outcome: &mut Outcome,
+    ) -> Result<Option<Staged>> {
+        let target_path = self.target.path();
+        let label = match self.target.name.is_empty() {
+            true => &b"copy"[..],
+            false => &self.target.name,
+        };
+        let staging = Staging::create(&self.target.parent, &self.target.parent_path, label)?;
+        let found = probe::probe_in(staging.dir(), &self.target.parent_path)?;
+        let growth = self.check(&found, &target_path, options, progress)?;
+        if options.list_entries {
+            self.list_entries(&target_path, outcome);
+        }
+        if options.dry_run {
+            staging.discard()?;
+            self.count_planned(&target_path, growth, outcome);
+            return Ok(None);
+        }
+        self.copy(&staging, &found, options, progress, outcome)?;
+        outcome.flattened = growth.or(outcome.flattened);
+        outcome.targets.push(target_path);
+        Ok(Some(Staged {
+            is_whole: !self.tree.is_container,
+            target: self.target,
+            staging,
+        }))
+    }
+
+    /// Checks all that can be known before the first byte, and replaces links
+    /// where they are to be lost on purpose.
+    fn check(
+        &mut self,
+        found: &Capabilities,
+        target_path: &Path,
+        options: &Options,
+        progress: &dyn Progress,
+    ) -> Result<Option<Growth>> {
+        let policy = options.on_no_symlinks;
+        let loses_links = self.totals.symlinks > 0 && !found.symlinks.is_yes();
+        preflight::check_links(&self.totals, found, policy, target_path)?;
+        let needs_sizes = loses_links
+            || !preflight::surely_fits(&self.target.source_dir, &self.totals, found);
+        if needs_sizes && self.detail == Detail::Names {
+            let scan = scan_source(&self.target, Detail::Sizes, options, progress)?;
+            self.tree.source = scan.plan;
+            self.totals = scan.totals;
+            self.detail = Detail::Sizes;
+        }
+        let mut growth = None;
+        if loses_links && policy == OnNoSymlinks::Copy {
+            let source = &self.tree.source;
+            let (flattened, grown) = flatten(source).map_err(|cannot| {
+                let path = source.path(cannot.link);
+                cannot.into_error(sys::join_bytes(&self.target.source, path.as_bytes()))
+            })?;
+            self.tree.flattened = Some(flattened);
+            growth = Some(grown);
+        }
+        preflight::check_names(self.plan(), found, target_path)?;
+        if self.detail != Detail::Names {
+            let grown = growth.map_or(0, |growth| growth.bytes);
+            preflight::check_space(Need::of(&self.totals, grown), found, target_path)?;
+        }
+        Ok(growth)
+    }
+
+    fn copy(
+        &self,
+        staging: &Staging,
+        found: &Capabilities,
+        options: &Options,
+        progress: &dyn Progress,
+        outcome: &mut Outcome,
+    ) -> Result<()> {
+        let loses_links = self.totals.symlinks > 0 && !found.symlinks.is_yes();
+        let writes_links_down = loses_links && self.tree.flattened.is_none();
+        let target_path = self.shown_target();
+        let source_path = self.shown_source();
+        let mut shared = Shared::new(
+            &self.tree,
+            (&self.target.source_dir, staging.dir()),
+            (&source_path, &target_path),
+            Routes::new(staging.dir(), options.reflink),
+            options.threads(),
+        );
+        shared.ownership = options.ownership;
+        shared.keeps_modes = found.modes.is_yes();
+        shared.keeps_hardlinks = found.hardlinks.is_yes() && self.tree.flattened.is_none();
+        let total = self.total();
+        if writes_links_down {
+            self.write_links_down(staging, outcome)?;
+        }
+        let leftover = tree::copy_files(&shared, total, progress)?;
+        let links = match writes_links_down {
+            true => Links::LeaveOut,
+            false => Links::Make,
+        };
+        let linked = finish::finish(&shared, &leftover, links, total, progress)?;
+        outcome.files += leftover.files;
+        outcome.bytes += leftover.bytes;
+        outcome.dirs += self.count_dirs();
+        outcome.symlinks += linked.symlinks;
+        outcome.hardlinks += linked.hardlinks;
+        outcome.methods.extend(shared.routes.methods());
+        add_losses(outcome, &shared.losses);
+        report_step(progress, &shared.counters, Phase::Publishing, total)
+    }
+
+    /// Writes `.bundlecp-links.json` before anything else: a source that has a
+    /// file of this name already is refused when that file is copied.
+    fn write_links_down(&self, staging: &Staging, outcome: &mut Outcome) -> Result<()> {
+        let path = self.target.path().join(links_file::NAME);
+        let failed = |error| Error::io("write", &path, error);
+        let plan = &self.tree.source;
+        let document = links_file::document(plan, &self.link_times()?);
+        let name = links_file::NAME.as_bytes();
+        let file = sys::create_file(staging.dir(), name, 0o644).map_err(failed)?;
+        sys::write_all_at(&file, &document, 0).map_err(failed)?;
+        outcome.links_files.push((path.clone(), self.totals.symlinks));
+        Ok(())
+    }
+
+    /// When each link was made, by node.
+    fn link_times(&self) -> Result<HashMap<NodeId, Timestamp>> {
+        let plan = &self.tree.source;
+        let shown = self.shown_source();
+        let failed = |node, error| {
+            let path = sys::join_bytes(&shown, plan.path(node).as_bytes());
+            Error::io("read", path, error)
+        };
+        let limit = limit_for(1);
+        let mut handles = Handles::new(&self.target.source_dir, Check::None, limit)
+            .map_err(|error| failed(NodeId::ROOT, error))?;
+        let mut times = HashMap::new();
+        for link in plan.nodes().filter(|node| plan.kind(*node) == NodeKind::Symlink) {
+            let dir = handles
+                .enter(plan, plan.parent(link))
+                .map_err(|lost| failed(lost.node, lost.source))?;
+            let stat = sys::stat_at(dir, plan.name(link)).map_err(|error| failed(link, error))?;
+            times.insert(link, stat.modified);
+        }
+        Ok(times)
+    }
+
+    /// The tree that is written.
+    fn plan(&self) -> &Plan {
+        match &self.tree.flattened {
+            Some(flattened) => &flattened.plan,
+            None => &self.tree.source,
+        }
+    }
+
+    /// The folders that the copy has; a container is none.
+    fn count_dirs(&self) -> u64 {
+        let plan = self.plan();
+        let dirs = plan.nodes().filter(|node| plan.kind(*node) == NodeKind::Dir).count() as u64;
+        dirs - u64::from(self.tree.is_container)
+    }
+
+    fn total(&self) -> Total {
+        let has_bytes = self.detail != Detail::Names && self.tree.flattened.is_none();
+        Total {
+            entries: Some(self.plan().len() as u64 - 1),
+            bytes: has_bytes.then_some(self.totals.bytes),
+        }
+    }
+
+    /// Counts what a dry run would have copied.
+    fn count_planned(&self, target_path: &Path, growth: Option<Growth>, outcome: &mut Outcome) {
+        outcome.files += self.totals.files - self.totals.further_names;
+        outcome.dirs += self.count_dirs();
+        outcome.hardlinks += self.totals.further_names;
+        outcome.bytes += self.totals.bytes + growth.map_or(0, |growth| growth.bytes);
+        match growth {
+            None => outcome.symlinks += self.totals.symlinks,
+            Some(_) => outcome.flattened = growth,
+        }
+        outcome.targets.push(target_path.to_owned());
+    }
+
+    fn list_entries(&self, target_path: &Path, outcome: &mut Outcome) {
+        let plan = self.plan();
+        let skipped = usize::from(self.tree.is_container);
+        let entries = plan.nodes().skip(skipped).filter_map(|node| plan.entry(node));
+        let base = self.shown_target();
+        let mut entries: Vec<_> = entries.map(|entry| (base.clone(), entry)).collect();
+        entries.sort_by(|a, b| a.1.path.cmp(&b.1.path));
+        outcome.entries.extend(entries);
+        debug_assert!(target_path.starts_with(&base));
+    }
+
+    /// The path that the tree's root has in messages.
+    fn shown_source(&self) -> PathBuf {
+        match self.target.kind {
+            SourceKind::Dir | SourceKind::Contents => self.target.source.clone(),
+            SourceKind::FileOrLink => match self.target.source.parent() {
+                Some(parent) => parent.to_owned(),
+                None => PathBuf::new(),
+            },
+        }
+    }
+
+    /// The path that the tree's root will have.
+    fn shown_target(&self) -> PathBuf {
+        match self.target.kind {
+            SourceKind::Dir | SourceKind::Contents => self.target.path(),
+            SourceKind::FileOrLink => self.target.parent_path.clone(),
+        }
+    }
+}
+
+/// Whether the staging folder only holds what is published.
+fn is_container(target: &Target) -> bool {
+    match target.kind {
+        SourceKind::Dir => false,
+        SourceKind::Contents => target.name.is_empty(),
+        SourceKind::FileOrLink => true,
+    }
+}
+
+fn scan_source(
+    target: &Target,
+    detail: Detail,
+    options: &Options,
+    progress: &dyn Progress,
+) -> Result<Scan> {
+    if target.kind == SourceKind::FileOrLink {
+        return scan_one(target);
+    }
+    let is_excluded = options.exclude.as_ref();
+    let scan = scan::Options {
+        detail,
+        special: options.special_files,
+        is_excluded: is_excluded.map(|exclude| &**exclude as &(dyn Fn(&Path) -> bool + Sync)),
+        threads: options.threads(),
+    };
+    scan::scan(&target.source_dir, &target.source, scan, progress)
+}
+
+/// A plan of one file or link, in a root that stands for the folder around it.
+fn scan_one(target: &Target) -> Result<Scan> {
+    let failed = |error| Error::io("read", &target.source, error);
+    let stat = sys::stat_at(&target.source_dir, &target.source_name).map_err(failed)?;
+    let is_link = stat.file_type == FileType::Symlink;
+    let node = NewNode {
+        name: target.name.clone().into_boxed_slice(),
+        kind: match is_link {
+            true => NodeKind::Symlink,
+            false => NodeKind::File,
+        },
+        size: stat.size,
+        target: match is_link {
+            true => {
+                let link = sys::read_link(&target.source_dir, &target.source_name);
+                Some(link.map_err(failed)?.into_boxed_slice())
+            }
+            false => None,
+        },
+    };
+    let mut plan = Plan::new();
+    let too_long = |_| Error::new(ErrorKind::BadName, "copy", &target.source, "name too long");
+    plan.set_children(NodeId::ROOT, vec![node]).map_err(too_long)?;
+    Ok(Scan {
+        plan,
+        totals: Totals::of_one(&stat),
+        stats: Vec::new(),
+    })
+}
+
+fn add_losses(outcome: &mut Outcome, losses: &Losses) {
+    let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    outcome.losses.modes += count(&losses.modes);
+    outcome.losses.times += count(&losses.times);
+    outcome.losses.xattrs += count(&losses.xattrs);
+    outcome.losses.owners += count(&losses.owners);
+    outcome.losses.hardlinks += count(&losses.hardlinks);
+}

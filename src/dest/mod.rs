@@ -1,0 +1,234 @@
+//! The one writer: a private staging folder next to the destination, filled
+//! through handles, and published in one step.
+//!
+//! Until [`publish`] moves it, nothing of a staged tree is visible under its
+//! name; if anything fails before, [`Staging`] removes it when it is dropped.
+//! A staging folder is locked while its process lives, so that the next run
+//! can tell a forgotten one from one at work. No mutating call in here takes
+//! a path: each takes a held directory and one bare name.
+
+pub(crate) mod attributes;
+pub(crate) mod merge;
+pub(crate) mod publish;
+pub(crate) mod remove;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::sys::{self, Dir, FileType};
+
+/// What every staging folder's name has in it, between the name of what it is
+/// for and 16 hexadecimal digits.
+const MARK: &[u8] = b".bundlecp-";
+const DIGITS: usize = 16;
+
+/// A private folder that becomes the destination, or is removed when dropped.
+#[derive(Debug)]
+pub(crate) struct Staging {
+    parent: Dir,
+    shown: PathBuf,
+    name: Vec<u8>,
+    dir: Dir,
+    is_spent: bool,
+}
+
+impl Staging {
+    /// Makes a staging folder in `parent` for something that will be called
+    /// `label`, after removing those that killed runs left for the same name.
+    /// Errors show `shown`, the path of `parent`.
+    pub(crate) fn create(parent: &Dir, shown: &Path, label: &[u8]) -> Result<Self> {
+        let failed = |operation, error| Error::io(operation, shown, error);
+        let space = sys::space(parent).map_err(|error| failed("read", error))?;
+        let prefix = prefix(label, space.name_max);
+        sweep(parent, &prefix);
+        loop {
+            let mut name = prefix.clone();
+            name.extend_from_slice(format!("{:016x}", sys::random_u64()).as_bytes());
+            match sys::create_dir(parent, &name, 0o700) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                result => result.map_err(|error| failed("write to", error))?,
+            }
+            let parent = sys::reopen_dir(parent).map_err(|error| failed("open", error));
+            match parent.and_then(|parent| Self::adopt(parent, shown, &name)) {
+                Ok(Some(staging)) => return Ok(staging),
+                // A sweep of another run was faster than the lock.
+                Ok(None) => continue,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Opens and locks the folder that was just made; `None` if it is gone.
+    fn adopt(parent: Dir, shown: &Path, name: &[u8]) -> Result<Option<Self>> {
+        let failed = |error| Error::io("open", sys::join_bytes(shown, name), error);
+        let dir = match sys::open_dir(&parent, name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => {
+                let _ = sys::remove_dir(&parent, name);
+                return Err(failed(error));
+            }
+            Ok(dir) => dir,
+        };
+        let staging = Self {
+            parent,
+            shown: shown.to_owned(),
+            name: name.to_vec(),
+            dir,
+            is_spent: false,
+        };
+        // Where locks don't work no run sweeps either.
+        let is_locked = sys::try_lock_dir(&staging.dir).unwrap_or(true);
+        if !is_locked || sys::stat_dir(&staging.dir).map_err(failed)?.links == 0 {
+            return Ok(None);
+        }
+        sys::drop_default_acl(&staging.dir);
+        Ok(Some(staging))
+    }
+
+    /// The staging folder itself.
+    pub(crate) fn dir(&self) -> &Dir {
+        &self.dir
+    }
+
+    /// The folder that the staging folder stands in.
+    pub(crate) fn parent(&self) -> &Dir {
+        &self.parent
+    }
+
+    /// The path of [`parent`](Self::parent), for messages.
+    pub(crate) fn parent_shown(&self) -> &Path {
+        &self.shown
+    }
+
+    /// The staging folder's own name.
+    pub(crate) fn name(&self) -> &[u8] {
+        &self.name
+    }
+
+    /// Whether the name still stands for this folder.
+    pub(crate) fn is_in_place(&self) -> io::Result<bool> {
+        let held = sys::stat_dir(&self.dir)?;
+        let named = sys::stat_at(&self.parent, &self.name)?;
+        Ok(named.file_type == FileType::Dir && named.is_same_object(&held))
+    }
+
+    /// Notes that the folder was moved away and nothing is left to remove.
+    pub(crate) fn set_spent(&mut self) {
+        self.is_spent = true;
+    }
+
+    /// Removes whatever stands under the staging name.
+    ///
+    /// # Errors
+    ///
+    /// When something in it can't be removed; the rest is.
+    pub(crate) fn discard(mut self) -> Result<()> {
+        self.is_spent = true;
+        remove::remove_tree(&self.parent, &self.name)
+            .map_err(|error| Error::io("remove", sys::join_bytes(&self.shown, &self.name), error))
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        if !self.is_spent {
+            // The error that led here is the one to report.
+            let _ = remove::remove_tree(&self.parent, &self.name);
+        }
+    }
+}
+
+/// The beginning of the names of staging folders for `label`: `.label.bundlecp-`.
+fn prefix(label: &[u8], name_max: u64) -> Vec<u8> {
+    let longest = usize::try_from(name_max).unwrap_or(usize::MAX).clamp(64, 255);
+    let room = longest - MARK.len() - DIGITS - 1;
+    let mut prefix = b".".to_vec();
+    // A cut inside a character leaves a name that some file systems refuse.
+    let mut cut = label.len().min(room);
+    while cut > 0 && cut < label.len() && label[cut] & 0xc0 == 0x80 {
+        cut -= 1;
+    }
+    prefix.extend_from_slice(&label[..cut]);
+    prefix.extend_from_slice(MARK);
+    prefix
+}
+
+/// Removes staging folders that nobody holds the lock of. What can't be removed
+/// stays for the next run: it hinders nobody.
+fn sweep(parent: &Dir, prefix: &[u8]) {
+    let mut found = Vec::new();
+    let listed = sys::reopen_dir(parent).and_then(|dir| {
+        sys::list_dir::<io::Error>(&dir, |listed| {
+            if is_staging_name(listed.name, prefix) {
+                found.push(listed.name.to_vec());
+            }
+            Ok(())
+        })
+    });
+    if listed.is_err() {
+        return;
+    }
+    for name in found {
+        let Ok(dir) = sys::open_dir(parent, &name) else {
+            // A file or link that replaced a file has no lock: it is left by a
+            // replacement that was killed between two steps.
+            let _ = sys::remove_file(parent, &name);
+            continue;
+        };
+        if matches!(sys::try_lock_dir(&dir), Ok(true)) {
+            let _ = remove::remove_tree(parent, &name);
+        }
+    }
+}
+
+fn is_staging_name(name: &[u8], prefix: &[u8]) -> bool {
+    let Some(digits) = name.strip_prefix(prefix) else {
+        return false;
+    };
+    digits.len() == DIGITS && digits.iter().all(u8::is_ascii_hexdigit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(path: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(path).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect()
+    }
+
+    #[test]
+    fn a_dropped_staging_folder_is_removed_with_all_in_it() {
+        let temp = tempfile::tempdir().unwrap();
+        let parent = sys::open_root(temp.path()).unwrap();
+        let staging = Staging::create(&parent, temp.path(), b"app").unwrap();
+        sys::create_dir(staging.dir(), b"a", 0o500).unwrap();
+        assert!(names(temp.path())[0].starts_with(".app.bundlecp-"));
+        drop(staging);
+        assert!(names(temp.path()).is_empty());
+    }
+
+    #[test]
+    fn a_forgotten_staging_folder_is_swept_and_a_live_one_is_not() {
+        let temp = tempfile::tempdir().unwrap();
+        let parent = sys::open_root(temp.path()).unwrap();
+        let forgotten = temp.path().join(".app.bundlecp-0123456789abcdef");
+        std::fs::create_dir_all(forgotten.join("x/y")).unwrap();
+        let unrelated = temp.path().join(".app.bundlecp-notes");
+        std::fs::create_dir(&unrelated).unwrap();
+        let live = Staging::create(&parent, temp.path(), b"app").unwrap();
+        assert!(!forgotten.exists());
+        let second = Staging::create(&parent, temp.path(), b"app").unwrap();
+        assert!(live.is_in_place().unwrap() && second.is_in_place().unwrap());
+        assert!(unrelated.exists());
+    }
+
+    #[test]
+    fn a_long_label_is_cut_at_a_character() {
+        let label = "é".repeat(127);
+        let prefix = prefix(label.as_bytes(), 255);
+        assert!(prefix.len() + DIGITS <= 255);
+        assert!(std::str::from_utf8(&prefix).is_ok());
+    }
+}

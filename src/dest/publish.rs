@@ -1,0 +1,222 @@
+//! Moving what was staged to its name, and back if that fails half-way.
+//!
+//! Each move is one atomic rename. Several of them (more than one source, the
+//! members of a folder, a merge) are recorded in a [`Publication`]; unless it
+//! is committed, they are taken back in reverse order.
+
+use std::io;
+use std::rc::Rc;
+
+use crate::sys::{self, Dir};
+
+/// What to do with something that stands at the destination already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Existing {
+    /// Report it as an error and change nothing.
+    #[default]
+    Refuse,
+    /// Swap it for the new tree and remove it.
+    Replace,
+    /// Lay the new tree over it, file by file.
+    Merge,
+}
+
+/// How one name came to its place, and so how it is taken back.
+#[derive(Debug)]
+enum Move {
+    /// Nothing stood there.
+    Placed,
+    /// What stood there is now under the staged name.
+    Exchanged,
+    /// What stood there was moved aside, to this name next to the staged one.
+    Parked(Vec<u8>),
+}
+
+/// A pair of folders that something is moved between.
+#[derive(Debug)]
+pub(crate) struct Between {
+    pub staged: Dir,
+    pub destination: Dir,
+}
+
+impl Between {
+    /// Opens the folder `name` on both sides.
+    pub(crate) fn descend(&self, name: &[u8]) -> io::Result<Self> {
+        Ok(Self {
+            staged: sys::open_dir(&self.staged, name)?,
+            destination: sys::open_dir(&self.destination, name)?,
+        })
+    }
+
+    fn reopen(&self) -> io::Result<Self> {
+        Ok(Self {
+            staged: sys::reopen_dir(&self.staged)?,
+            destination: sys::reopen_dir(&self.destination)?,
+        })
+    }
+}
+
+/// Where a move took place: the same way down from a pair of roots. Kept as
+/// names, because a merge may record more folders than can be held open.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    pub roots: Rc<Between>,
+    pub trail: Rc<[Vec<u8>]>,
+}
+
+impl Place {
+    /// The roots themselves.
+    pub(crate) fn at(roots: Between) -> Self {
+        Self {
+            roots: Rc::new(roots),
+            trail: Rc::new([]),
+        }
+    }
+
+    /// The folder `name` below this place.
+    pub(crate) fn below(&self, name: &[u8]) -> Self {
+        let mut trail = self.trail.to_vec();
+        trail.push(name.to_vec());
+        Self {
+            roots: Rc::clone(&self.roots),
+            trail: trail.into(),
+        }
+    }
+
+    /// Opens both folders, name by name.
+    pub(crate) fn open(&self) -> io::Result<Between> {
+        let mut at = self.roots.reopen()?;
+        for name in self.trail.iter() {
+            at = at.descend(name)?;
+        }
+        Ok(at)
+    }
+}
+
+#[derive(Debug)]
+struct Step {
+    place: Place,
+    staged_name: Vec<u8>,
+    name: Vec<u8>,
+    how: Move,
+}
+
+/// Moves that are taken back when this is dropped before [`commit`](Self::commit).
+#[derive(Debug, Default)]
+pub(crate) struct Publication {
+    steps: Vec<Step>,
+}
+
+impl Publication {
+    /// Moves `staged_name` to `name`, where nothing may stand. `between` is
+    /// `place`, opened.
+    pub(crate) fn place(
+        &mut self,
+        place: &Place,
+        between: &Between,
+        staged_name: &[u8],
+        name: &[u8],
+    ) -> io::Result<()> {
+        sys::rename_new(&between.staged, staged_name, &between.destination, name)?;
+        self.record(place, staged_name, name, Move::Placed);
+        Ok(())
+    }
+
+    /// Swaps `staged_name` with what stands at `name`.
+    pub(crate) fn replace(
+        &mut self,
+        place: &Place,
+        between: &Between,
+        staged_name: &[u8],
+        name: &[u8],
+    ) -> io::Result<()> {
+        let (staged, destination) = (&between.staged, &between.destination);
+        let how = match sys::rename_exchange(staged, staged_name, destination, name) {
+            Ok(()) => Move::Exchanged,
+            Err(error) if sys::lacks_flag(&error) => {
+                let parked = self.park(between, staged_name, name)?;
+                Move::Parked(parked)
+            }
+            Err(error) => return Err(error),
+        };
+        self.record(place, staged_name, name, how);
+        Ok(())
+    }
+
+    /// Two renames for file systems that can't swap: for a moment nothing
+    /// stands at `name`, and a kill in that moment leaves the old tree beside
+    /// it under the parked name.
+    fn park(
+        &mut self,
+        between: &Between,
+        staged_name: &[u8],
+        name: &[u8],
+    ) -> io::Result<Vec<u8>> {
+        let (staged, destination) = (&between.staged, &between.destination);
+        let mut parked = staged_name.to_vec();
+        parked.truncate(200);
+        parked.extend_from_slice(b".replaced");
+        sys::rename_new(destination, name, staged, &parked)?;
+        if let Err(error) = sys::rename_new(staged, staged_name, destination, name) {
+            let _ = sys::rename_new(staged, &parked, destination, name);
+            return Err(error);
+        }
+        Ok(parked)
+    }
+
+    fn record(&mut self, place: &Place, staged_name: &[u8], name: &[u8], how: Move) {
+        self.steps.push(Step {
+            place: place.clone(),
+            staged_name: staged_name.to_vec(),
+            name: name.to_vec(),
+            how,
+        });
+    }
+
+    /// Keeps all moves, and removes what was parked.
+    ///
+    /// # Errors
+    ///
+    /// When something parked can't be removed. All moves are kept all the same.
+    pub(crate) fn commit(mut self) -> io::Result<()> {
+        let mut result = Ok(());
+        for step in std::mem::take(&mut self.steps) {
+            if let Move::Parked(parked) = &step.how {
+                let removed = step.place.open();
+                let removed =
+                    removed.and_then(|at| super::remove::remove_tree(&at.staged, parked));
+                result = result.and(removed);
+            }
+        }
+        result
+    }
+}
+
+impl Step {
+    fn take_back(&self) -> io::Result<()> {
+        let Between {
+            staged,
+            destination,
+        } = self.place.open()?;
+        match &self.how {
+            Move::Placed => sys::rename_new(&destination, &self.name, &staged, &self.staged_name),
+            Move::Exchanged => {
+                sys::rename_exchange(&staged, &self.staged_name, &destination, &self.name)
+            }
+            Move::Parked(parked) => {
+                sys::rename_new(&destination, &self.name, &staged, &self.staged_name)?;
+                sys::rename_new(&staged, parked, &destination, &self.name)
+            }
+        }
+    }
+}
+
+impl Drop for Publication {
+    fn drop(&mut self) {
+        for step in self.steps.drain(..).rev() {
+            // Nothing better can be done with an error here: both names still
+            // hold whole trees.
+            let _ = step.take_back();
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Where the links of a plan lead, decided in memory.
+//!
+//! A target is walked component by component through the arena, as the kernel
+//! would walk it on disk: `..` leaves a folder that a link led into by that
+//! folder's own parent, never by text. Work is bounded: [`MAX_HOPS`] links for
+//! one resolution, and a budget of steps for a whole [`Resolver`].
+
+use super::{NodeId, NodeKind, Plan};
+
+/// How many links one resolution follows, as Linux's own limit.
+const MAX_HOPS: u32 = 40;
+
+/// Steps that one resolver takes before it gives up, against link bombs. A real
+/// environment of 10,000 links needs less than 100,000.
+const MAX_STEPS: u64 = 50_000_000;
+
+/// Where a link leads in the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Resolution {
+    /// To this node, which is no link.
+    Inside(NodeId),
+    /// To a name that isn't in the tree.
+    Dangling,
+    /// Out of the tree, or to an absolute path.
+    Outside,
+    /// Round in a circle, or through more links than are allowed.
+    Loop,
+}
+
+/// Resolves the links of one plan.
+pub(crate) struct Resolver<'p> {
+    plan: &'p Plan,
+    steps: u64,
+}
+
+impl<'p> Resolver<'p> {
+    pub(crate) fn new(plan: &'p Plan) -> Self {
+        Self { plan, steps: 0 }
+    }
+
+    /// Follows `link` to its end.
+    pub(crate) fn resolve(&mut self, link: NodeId) -> Resolution {
+        // What is still to be walked, innermost target last.
+        let mut rest: Vec<std::slice::Split<'p, u8, _>> = Vec::new();
+        let is_slash: fn(&u8) -> bool = |byte| *byte == b'/';
+        let mut at = self.plan.parent(link);
+        let mut hops = 0;
+        let mut follow = Some(link);
+        loop {
+            if let Some(link) = follow.take() {
+                let target = self.plan.target(link);
+                hops += 1;
+                if hops > MAX_HOPS {
+                    return Resolution::Loop;
+                }
+                match target.first() {
+                    None => return Resolution::Dangling,
+                    Some(b'/') => return Resolution::Outside,
+                    Some(_) => rest.push(target.split(is_slash)),
+                }
+            }
+            let Some(walk) = rest.last_mut() else {
+                return Resolution::Inside(at);
+            };
+            let Some(name) = walk.next() else {
+                rest.pop();
+                continue;
+            };
+            self.steps += 1;
+            if self.steps > MAX_STEPS {
+                return Resolution::Loop;
+            }
+            if self.plan.kind(at) != NodeKind::Dir {
+                // `file/x` and `file/` lead nowhere.
+                return Resolution::Dangling;
+            }
+            match name {
+                b"" | b"." => {}
+                b".." if at == NodeId::ROOT => return Resolution::Outside,
+                b".." => at = self.plan.parent(at),
+                name => match self.plan.child(at, name) {
+                    None => return Resolution::Dangling,
+                    Some(child) if self.plan.kind(child) == NodeKind::Symlink => {
+                        follow = Some(child);
+                    }
+                    Some(child) => at = child,
+                },
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{dir, file, link};
+    use super::*;
+
+    /// `a/{f, up -> ../b/g, back -> ../b/in/..}`, `b/{g, in -> ../a}`, and links at the top.
+    fn plan(top: Vec<crate::plan::NewNode>) -> Plan {
+        let mut plan = Plan::new();
+        let mut children = vec![dir("a"), dir("b")];
+        children.extend(top);
+        plan.set_children(NodeId::ROOT, children).unwrap();
+        let a = plan.child(NodeId::ROOT, b"a").unwrap();
+        let links = vec![file("f"), link("up", "../b/g"), link("back", "../b/in/..")];
+        plan.set_children(a, links).unwrap();
+        let b = plan.child(NodeId::ROOT, b"b").unwrap();
+        plan.set_children(b, vec![file("g"), link("in", "../a")]).unwrap();
+        plan
+    }
+
+    fn resolve(target: &str) -> String {
+        let plan = plan(vec![link("l", target), link("x", "y"), link("y", "x")]);
+        let l = plan.child(NodeId::ROOT, b"l").unwrap();
+        match Resolver::new(&plan).resolve(l) {
+            Resolution::Inside(node) => plan.path(node).to_string(),
+            other => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn targets_lead_where_the_kernel_would_go() {
+        for (target, expected) in [
+            ("a", "a"),
+            ("a/f", "a/f"),
+            ("./a//f", "a/f"),
+            ("a/up", "b/g"),
+            ("b/in/f", "a/f"),
+            ("a/../b/g", "b/g"),
+            ("a/back", "."),
+            ("missing", "Dangling"),
+            ("a/f/", "Dangling"),
+            ("a/f/..", "Dangling"),
+            ("", "Dangling"),
+            ("/etc", "Outside"),
+            ("..", "Outside"),
+            ("a/../..", "Outside"),
+            ("l", "Loop"),
+            ("x", "Loop"),
+            ("l/f", "Loop"),
+        ] {
+            assert_eq!(resolve(target), expected, "target {target:?}");
+        }
+    }
+
+    #[test]
+    fn lexically_inside_but_physically_outside_is_outside() {
+        // `in` leads to `a`, whose `..` is the root: one more leaves the tree.
+        assert_eq!(resolve("b/in/../.."), "Outside");
+    }
+
+    #[test]
+    fn a_chain_of_many_links_is_cut_off() {
+        let mut links: Vec<_> = (0..60)
+            .map(|n| link(&format!("n{n}"), &format!("n{}", n + 1)))
+            .collect();
+        links.push(file("n60"));
+        let plan = plan(links);
+        let first = plan.child(NodeId::ROOT, b"n0").unwrap();
+        assert_eq!(Resolver::new(&plan).resolve(first), Resolution::Loop);
+        let late = plan.child(NodeId::ROOT, b"n30").unwrap();
+        assert!(matches!(
+            Resolver::new(&plan).resolve(late),
+            Resolution::Inside(_)
+        ));
+    }
+}

@@ -1,0 +1,139 @@
+//! Every call to the operating system, as free functions: std types in,
+//! [`std::io::Result`] out.
+//!
+//! This file selects the platform and holds the types that all platforms
+//! share. A call that takes a [`Dir`] takes one bare name beside it, never a
+//! path: what a name means can't change between two calls on the same handle.
+//! "This file system can't" is an error that [`is_unsupported`] recognises.
+//!
+//! Nothing here knows what a bundle is, and nothing outside knows which
+//! platform it runs on.
+
+#[cfg(unix)]
+mod unix;
+#[cfg(unix)]
+pub(crate) use unix::*;
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(target_os = "linux")]
+pub(crate) use linux::*;
+#[cfg(target_os = "linux")]
+mod raw;
+
+#[cfg(target_os = "macos")]
+mod macos;
+#[cfg(target_os = "macos")]
+pub(crate) use macos::*;
+
+#[cfg(all(unix, not(any(target_os = "linux", target_os = "macos"))))]
+mod fallback;
+#[cfg(all(unix, not(any(target_os = "linux", target_os = "macos"))))]
+pub(crate) use fallback::*;
+
+#[cfg(windows)]
+mod windows;
+#[cfg(windows)]
+pub(crate) use windows::*;
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// What kind of thing a name stands for. A link is itself, not its target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FileType {
+    File,
+    Dir,
+    Symlink,
+    /// A device, FIFO or socket.
+    Special,
+    /// The directory listing didn't say.
+    Unknown,
+}
+
+/// A point in time: seconds since 1970, and 0 to 999,999,999 nanoseconds after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub(crate) struct Timestamp {
+    pub secs: i64,
+    pub nanos: u32,
+}
+
+impl Timestamp {
+    /// The time as nanoseconds since 1970, wrapping in the year 2262: an
+    /// identity to compare, not a date.
+    pub(crate) fn as_fingerprint(self) -> u64 {
+        let nanos = self.secs.wrapping_mul(1_000_000_000);
+        nanos.wrapping_add(i64::from(self.nanos)) as u64
+    }
+
+    /// The time as the standard library writes it, or `None` out of its range.
+    pub(crate) fn to_system_time(self) -> Option<SystemTime> {
+        let nanos = Duration::from_nanos(u64::from(self.nanos));
+        let whole = Duration::from_secs(self.secs.unsigned_abs());
+        let base = if self.secs < 0 {
+            UNIX_EPOCH.checked_sub(whole)
+        } else {
+            UNIX_EPOCH.checked_add(whole)
+        };
+        base?.checked_add(nanos)
+    }
+}
+
+/// What the file system says about one file, folder or link.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stat {
+    pub file_type: FileType,
+    /// Permission bits with set-user-ID, set-group-ID and sticky: 0 to 0o7777.
+    pub mode: u32,
+    /// Content in bytes, holes included.
+    pub size: u64,
+    /// Storage in bytes, holes left out.
+    pub allocated: u64,
+    pub modified: Timestamp,
+    pub accessed: Timestamp,
+    pub device: u64,
+    pub inode: u64,
+    pub links: u64,
+    pub uid: u32,
+    pub gid: u32,
+}
+
+impl Stat {
+    /// Whether both describe the same object of the same file system.
+    pub(crate) fn is_same_object(&self, other: &Stat) -> bool {
+        self.device == other.device && self.inode == other.inode
+    }
+}
+
+/// What is left on a file system, and what it holds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Space {
+    /// Bytes that this user can still write.
+    pub free_bytes: u64,
+    /// Bytes that are in use by anybody; 0 where the file system doesn't say.
+    pub used_bytes: u64,
+    /// Files that can still be made, or `None` where there is no such limit.
+    pub free_inodes: Option<u64>,
+    /// The longest name in bytes.
+    pub name_max: u64,
+}
+
+/// How a worker thread stands towards the rest of the process.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Isolation {
+    /// Files get exactly the mode that they are created with.
+    pub exact_modes: bool,
+}
+
+/// One entry of a directory listing.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Listed<'a> {
+    pub name: &'a [u8],
+    pub file_type: FileType,
+}
+
+/// What a sync before publishing makes durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    Data,
+    Hole,
+}
