@@ -13,6 +13,7 @@ mod probe;
 mod progress;
 mod scan;
 mod sys;
+pub mod verify;
 
 pub use dest::attributes::Ownership;
 pub use dest::publish::Existing;

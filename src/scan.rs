@@ -80,11 +80,28 @@ pub enum SpecialFiles {
     Skip,
 }
 
+/// What a scan does with them: as [`SpecialFiles`], or list them for a look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Special {
+    Refuse,
+    Skip,
+    Keep,
+}
+
+impl From<SpecialFiles> for Special {
+    fn from(policy: SpecialFiles) -> Self {
+        match policy {
+            SpecialFiles::Refuse => Special::Refuse,
+            SpecialFiles::Skip => Special::Skip,
+        }
+    }
+}
+
 /// What a scan is to do.
 #[derive(Clone, Copy)]
 pub(crate) struct Options<'o> {
     pub detail: Detail,
-    pub special: SpecialFiles,
+    pub special: Special,
     /// Leaves out what this says of a path below the root, and all below it.
     pub is_excluded: Option<&'o (dyn Fn(&Path) -> bool + Sync)>,
     pub threads: usize,
@@ -233,8 +250,9 @@ impl Scanner<'_> {
             FileType::File => NodeKind::File,
             FileType::Symlink => NodeKind::Symlink,
             FileType::Special | FileType::Unknown => match self.options.special {
-                SpecialFiles::Refuse => return Err(Look::Special),
-                SpecialFiles::Skip => return Ok(None),
+                Special::Refuse => return Err(Look::Special),
+                Special::Skip => return Ok(None),
+                Special::Keep => NodeKind::Special,
             },
         };
         let wants_target = self.options.detail != Detail::Names && kind == NodeKind::Symlink;
@@ -325,7 +343,8 @@ impl Listing {
                 self.totals.storage += BLOCK;
             }
             NodeKind::Symlink => self.totals.symlinks += 1,
-            NodeKind::File | NodeKind::Special => match &stat {
+            NodeKind::Special => {}
+            NodeKind::File => match &stat {
                 Some(stat) if stat.links > 1 => self.linked.push(*stat),
                 Some(stat) => self.totals.add_file(stat, true),
                 None => self.totals.files += 1,

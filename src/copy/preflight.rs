@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::collide::{Folding, first_collision};
-use crate::plan::{NodeId, NodeKind, Plan};
+use crate::plan::{NodeId, Plan};
 use crate::probe::{Capabilities, Support};
 use crate::scan::Totals;
 use crate::sys;
@@ -140,9 +140,4 @@ pub(super) fn surely_fits(source: &sys::Dir, totals: &Totals, found: &Capabiliti
     };
     let enough_inodes = found.free_inodes.is_none_or(|free| totals.entries() <= free);
     enough_inodes && space.used_bytes > 0 && space.used_bytes <= found.free_bytes
-}
-
-/// The number of links in a tree.
-pub(super) fn count_links(plan: &Plan) -> usize {
-    plan.nodes().filter(|node| plan.kind(*node) == NodeKind::Symlink).count()
 }

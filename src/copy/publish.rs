@@ -1,12 +1,12 @@
 //! All staged copies to their places, together or not at all.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::dest::Staging;
 use crate::dest::merge::{Merge, merge};
 use crate::dest::publish::{Between, Existing, Place, Publication};
 use crate::error::{Error, ErrorKind, Result};
-use crate::sys::{self, Dir, FileType, Stat};
+use crate::sys::{self, Dir, Stat};
 
 use super::target::{Target, already_exists};
 use super::{Options, Outcome, Sync};
@@ -83,7 +83,7 @@ fn sync(staging: &Staging, staged: &Staged) -> Result<()> {
 
 fn publish_one<'s>(
     staged: &'s Staged,
-    path: &'s std::path::Path,
+    path: &'s Path,
     existing: Existing,
 ) -> Result<Published<'s>> {
     let failed = |error| Error::io("publish", path, error);
@@ -101,7 +101,7 @@ fn publish_one<'s>(
 /// Gives the staging folder its final name.
 fn publish_whole<'s>(
     staged: &'s Staged,
-    path: &'s std::path::Path,
+    path: &'s Path,
     existing: Existing,
 ) -> Result<Undo<'s>> {
     let target = &staged.target;
@@ -125,7 +125,7 @@ fn publish_whole<'s>(
 /// Moves the members of the staging folder into the destination.
 fn publish_members<'s>(
     staged: &'s Staged,
-    path: &'s std::path::Path,
+    path: &'s Path,
     existing: Existing,
 ) -> Result<Undo<'s>> {
     let target = &staged.target;
@@ -158,7 +158,7 @@ fn move_one(
     name: &[u8],
     standing: Option<Stat>,
     existing: Existing,
-    path: &std::path::Path,
+    path: &Path,
 ) -> Result<()> {
     let moved = match (standing, existing) {
         (None, _) => publication.place(place, &place.roots, staged_name, name),

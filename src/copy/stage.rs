@@ -294,7 +294,7 @@ fn scan_source(
     let is_excluded = options.exclude.as_ref();
     let scan = scan::Options {
         detail,
-        special: options.special_files,
+        special: options.special_files.into(),
         is_excluded: is_excluded.map(|exclude| &**exclude as &(dyn Fn(&Path) -> bool + Sync)),
         threads: options.threads(),
     };

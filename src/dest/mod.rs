@@ -96,11 +96,6 @@ impl Staging {
         &self.parent
     }
 
-    /// The path of [`parent`](Self::parent), for messages.
-    pub(crate) fn parent_shown(&self) -> &Path {
-        &self.shown
-    }
-
     /// The staging folder's own name.
     pub(crate) fn name(&self) -> &[u8] {
         &self.name
@@ -111,11 +106,6 @@ impl Staging {
         let held = sys::stat_dir(&self.dir)?;
         let named = sys::stat_at(&self.parent, &self.name)?;
         Ok(named.file_type == FileType::Dir && named.is_same_object(&held))
-    }
-
-    /// Notes that the folder was moved away and nothing is left to remove.
-    pub(crate) fn set_spent(&mut self) {
-        self.is_spent = true;
     }
 
     /// Removes whatever stands under the staging name.

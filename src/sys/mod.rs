@@ -36,8 +36,6 @@ mod windows;
 #[cfg(windows)]
 pub(crate) use windows::*;
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
 /// What kind of thing a name stands for. A link is itself, not its target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FileType {
@@ -63,18 +61,6 @@ impl Timestamp {
     pub(crate) fn as_fingerprint(self) -> u64 {
         let nanos = self.secs.wrapping_mul(1_000_000_000);
         nanos.wrapping_add(i64::from(self.nanos)) as u64
-    }
-
-    /// The time as the standard library writes it, or `None` out of its range.
-    pub(crate) fn to_system_time(self) -> Option<SystemTime> {
-        let nanos = Duration::from_nanos(u64::from(self.nanos));
-        let whole = Duration::from_secs(self.secs.unsigned_abs());
-        let base = if self.secs < 0 {
-            UNIX_EPOCH.checked_sub(whole)
-        } else {
-            UNIX_EPOCH.checked_add(whole)
-        };
-        base?.checked_add(nanos)
     }
 }
 
@@ -131,7 +117,7 @@ pub(crate) struct Listed<'a> {
     pub file_type: FileType,
 }
 
-/// What a sync before publishing makes durable.
+/// The two parts that a sparse file consists of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Extent {
     Data,

@@ -20,11 +20,6 @@ use super::{Extent, FileType, Space, Stat, Timestamp};
 #[derive(Debug)]
 pub(crate) struct Dir(pub(super) OwnedFd);
 
-/// The name of a directory entry as the operating system's string.
-pub(crate) fn name_to_os(name: &[u8]) -> &OsStr {
-    OsStr::from_bytes(name)
-}
-
 /// The bytes of a name or a link's target, as the file system stores them.
 pub(crate) fn os_to_bytes(name: &OsStr) -> &[u8] {
     name.as_bytes()
@@ -42,8 +37,13 @@ pub(crate) fn is_unsupported(error: &io::Error) -> bool {
     };
     matches!(
         errno,
-        Errno::NOSYS | Errno::OPNOTSUPP | Errno::NOTSUP | Errno::PERM | Errno::INVAL | Errno::XDEV
-    ) || errno == Errno::NOTTY
+        Errno::NOSYS
+            | Errno::OPNOTSUPP
+            | Errno::PERM
+            | Errno::INVAL
+            | Errno::XDEV
+            | Errno::NOTTY
+    )
 }
 
 /// Whether `error` says that a name has characters the file system refuses.

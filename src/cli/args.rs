@@ -1,0 +1,292 @@
+//! The arguments, as clap reads them. Only shapes and texts; no decisions.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+
+/// Copies application bundles without losing a link, all or nothing, and proves it.
+#[derive(Debug, Parser)]
+#[command(
+    name = "bundlecp",
+    version,
+    max_term_width = 100,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    override_usage = "bundlecp [-R] [OPTIONS] SRC... DST\n       bundlecp <COMMAND>",
+    after_help = AFTER_HELP
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Without a command, bundlecp copies: `bundlecp -R dist/app /opt/app` is
+`bundlecp copy -R dist/app /opt/app`. See `bundlecp copy --help` for its options.
+
+Examples:
+  bundlecp -R dist/app /opt/app      copy a bundle, whole or not at all
+  bundlecp -R dist/app /mnt/stick    fails before the first byte if links can't be kept there
+  bundlecp verify dist/app /opt/app  name every difference, lost links first
+  bundlecp probe /mnt/stick          can this place hold a bundle?
+
+Exit status:
+  0  done                           3  the destination can't hold the bundle; nothing was written
+  1  differences, or no symlinks    4  the input is unsafe (special files)
+  2  wrong usage                    5  an I/O error; the destination is as it was
+                                    130, 143, 129  interrupted; staging removed";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Copy files, folders and links, whole or not at all (the default)
+    #[command(override_usage = "bundlecp [-R] [OPTIONS] SRC... DST\n       bundlecp [-R] [OPTIONS] -t DIR SRC...", after_help = COPY_HELP)]
+    Copy(Box<CopyArgs>),
+    /// Find out by trying what a folder's file system can hold
+    #[command(after_help = PROBE_HELP)]
+    Probe(ProbeArgs),
+    /// Compare two folders and name every difference
+    #[command(after_help = VERIFY_HELP)]
+    Verify(VerifyArgs),
+    /// Print a completion script for a shell
+    Completions(CompletionsArgs),
+    /// Print the manual page in roff
+    Man,
+    #[command(external_subcommand)]
+    Coming(Vec<OsString>),
+}
+
+const COPY_HELP: &str = "\
+Like `cp -a`, every copy keeps links byte for byte, modes, times to the nanosecond,
+hard links, holes and user attributes, with or without -R, -a, -p. Unlike `cp`, the
+copy appears whole, by one rename, or not at all.
+
+If DST is an existing folder the copy is DST/<name of SRC>; -T says that DST is the
+copy's own name. SRC/. copies what is in SRC. A target that exists is an error unless
+-f (swap it for the copy) or --merge (lay the copy over it) is given.
+
+Examples:
+  bundlecp -R dist/app /opt            makes /opt/app
+  bundlecp -fRT dist/app /opt/app      replaces /opt/app in one step
+  bundlecp -R --merge dist/app /opt    updates /opt/app, keeps what else is there
+  bundlecp -R app1 app2 -t /opt        both or none
+  bundlecp -R dist/app /mnt/stick --on-no-symlinks=copy
+                                       flattens the links where there can be none
+  bundlecp -nv -R dist/app /opt        checks and lists everything, writes nothing";
+
+const PROBE_HELP: &str = "\
+Makes links, files and names in a private folder inside DIR, reads them back, and
+removes them. Exits with 1 if symbolic links can't be made there.
+
+Example:
+  bundlecp probe /mnt/stick --json";
+
+const VERIFY_HELP: &str = "\
+Kinds of difference: missing, extra, type, flattened (a link became a copy of its
+target), stub (a link became a text file holding its target), retargeted, content,
+mode, mtime, hardlink, xattr. Exits with 1 if there are any.
+
+Examples:
+  bundlecp verify dist/app /opt/app
+  bundlecp verify dist/app /mnt/stick/app --ignore mode,mtime --json";
+
+#[derive(Debug, Args)]
+pub(crate) struct CopyArgs {
+    /// What to copy, then where to; with -t all are copied
+    #[arg(value_name = "SRC... DST", required = true, value_hint = ValueHint::AnyPath)]
+    pub paths: Vec<PathBuf>,
+
+    /// Copy folders with all that is in them: always on, for `cp`'s sake
+    #[arg(short = 'R', long, short_alias = 'r', overrides_with = "recursive")]
+    pub recursive: bool,
+
+    /// Like cp -a: also keep owners, as far as this user may
+    #[arg(short = 'a', long, overrides_with = "archive")]
+    pub archive: bool,
+
+    /// Like cp -p: also keep owners, as far as this user may
+    #[arg(short = 'p', long, overrides_with = "preserve")]
+    pub preserve: bool,
+
+    /// Keep owners and groups, as far as this user may
+    #[arg(long, overrides_with = "preserve_owner")]
+    pub preserve_owner: bool,
+
+    /// Copy links as links: always on, for `cp`'s sake
+    #[arg(
+        short = 'P',
+        long,
+        short_alias = 'd',
+        overrides_with = "no_dereference"
+    )]
+    pub no_dereference: bool,
+
+    /// Refused: bundlecp never follows links
+    #[arg(short = 'L', long, short_alias = 'H', hide = true)]
+    pub dereference: bool,
+
+    /// Swap a target that exists for the copy, in one step
+    #[arg(short = 'f', long, visible_alias = "force", overrides_with = "replace")]
+    pub replace: bool,
+
+    /// Lay the copy over a target that exists, file by file
+    #[arg(long, conflicts_with = "replace")]
+    pub merge: bool,
+
+    /// Copy into this folder, which must exist
+    #[arg(short = 't', long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub target_directory: Option<PathBuf>,
+
+    /// DST is the copy's own name, even if it is an existing folder
+    #[arg(short = 'T', long, conflicts_with = "target_directory")]
+    pub no_target_directory: bool,
+
+    /// Check everything and write nothing
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+
+    /// Leave out devices, FIFOs and sockets instead of refusing them
+    #[arg(long)]
+    pub skip_special: bool,
+
+    /// What to do with links where the destination can't hold them
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
+    pub on_no_symlinks: OnNoSymlinks,
+
+    /// Share storage with the source where the file system can
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t)]
+    pub reflink: Reflink,
+
+    /// What is on disk for certain when the command returns
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
+    pub sync: Sync,
+
+    /// Leave out paths that match, with all below them; can be repeated
+    #[arg(long, value_name = "GLOB")]
+    pub exclude: Vec<String>,
+
+    /// How many threads work [default: one a core]
+    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub jobs: Option<u16>,
+
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ProbeArgs {
+    /// The folder to ask; must be writable
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub dir: PathBuf,
+
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// The original
+    #[arg(value_name = "LEFT", value_hint = ValueHint::AnyPath)]
+    pub left: PathBuf,
+
+    /// What is held against it
+    #[arg(value_name = "RIGHT", value_hint = ValueHint::AnyPath)]
+    pub right: PathBuf,
+
+    /// Kinds of difference that don't count, separated by commas
+    #[arg(long, value_name = "KIND", value_delimiter = ',')]
+    pub ignore: Vec<String>,
+
+    /// How many threads work [default: one a core]
+    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub jobs: Option<u16>,
+
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OutputArgs {
+    /// Say what is done
+    #[arg(short = 'v', long, overrides_with = "verbose")]
+    pub verbose: bool,
+
+    /// Say nothing but errors
+    #[arg(short = 'q', long, conflicts_with = "verbose")]
+    pub quiet: bool,
+
+    /// Print one JSON document on standard output
+    #[arg(long)]
+    pub json: bool,
+
+    /// Show a progress bar on standard error
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t)]
+    pub progress: When,
+
+    /// Use colours
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t)]
+    pub color: When,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum When {
+    /// On a terminal
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+pub(crate) enum OnNoSymlinks {
+    /// Refuse, before anything is written
+    #[default]
+    Fail,
+    /// Copy what the links lead to in their place
+    Copy,
+    /// Copy the rest, and write the links down in .bundlecp-links.json
+    Manifest,
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+pub(crate) enum Reflink {
+    /// Where the file system can
+    #[default]
+    Auto,
+    /// Or fail
+    Always,
+    /// Never
+    Never,
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+pub(crate) enum Sync {
+    /// Nothing, as after cp
+    #[default]
+    None,
+    /// The content, before it appears under its name
+    Data,
+    /// The name as well
+    Full,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,42 @@
+//! Signals that ask the program to stop: noted here, acted on where the
+//! operation reports its progress.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+/// The signal that asked to stop, if one did.
+#[derive(Debug, Clone)]
+pub(crate) struct Interrupt {
+    signal: Arc<AtomicUsize>,
+}
+
+impl Interrupt {
+    /// Begins to listen. A second signal of the same kind ends the program at once.
+    pub(crate) fn listen() -> io::Result<Self> {
+        let signal = Arc::new(AtomicUsize::new(0));
+        for number in [SIGINT, SIGTERM, SIGHUP] {
+            let again = Arc::new(std::sync::atomic::AtomicBool::new(false));
+            let status = 128 + number;
+            signal_hook::flag::register_conditional_shutdown(number, status, Arc::clone(&again))?;
+            signal_hook::flag::register(number, again)?;
+            let value = number.unsigned_abs() as usize;
+            signal_hook::flag::register_usize(number, Arc::clone(&signal), value)?;
+        }
+        Ok(Self { signal })
+    }
+
+    /// Whether a signal came.
+    pub(crate) fn is_set(&self) -> bool {
+        self.signal.load(Ordering::Relaxed) != 0
+    }
+
+    /// The exit status that says which signal ended the program: 130 for SIGINT,
+    /// 143 for SIGTERM, 129 for SIGHUP.
+    pub(crate) fn exit_status(&self) -> u8 {
+        let signal = self.signal.load(Ordering::Relaxed);
+        u8::try_from(128 + signal).unwrap_or(u8::MAX)
+    }
+}

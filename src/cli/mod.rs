@@ -1,0 +1,85 @@
+//! The command line: arguments in, text or JSON and an exit status out.
+//!
+//! It uses only what the crate exports, and decides nothing that a library
+//! caller would have to decide again.
+
+mod args;
+mod bar;
+mod interrupt;
+mod render;
+mod run;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// The names that begin a subcommand rather than a copy. Those that this
+/// version doesn't have are kept free, so that scripts mean the same later.
+const SUBCOMMANDS: [&str; 7] = [
+    "copy",
+    "probe",
+    "verify",
+    "completions",
+    "man",
+    "help",
+    "cache",
+];
+const COMING: [&str; 8] = [
+    "pack", "extract", "list", "manifest", "doctor", "repair", "convert", "onefile",
+];
+
+/// Exit status for wrong usage.
+const USAGE: u8 = 2;
+
+/// Runs the command line `arguments`, the program's own name first.
+pub(crate) fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments = with_subcommand(arguments.into_iter().collect());
+    let cli = match args::Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A closed pipe behind `--help` is nobody's error.
+            let _ = error.print();
+            return match error.use_stderr() {
+                true => ExitCode::from(USAGE),
+                false => ExitCode::SUCCESS,
+            };
+        }
+    };
+    run::run(cli)
+}
+
+/// Puts `copy` before arguments that name no subcommand.
+fn with_subcommand(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let first = arguments.get(1).and_then(|first| first.to_str());
+    let is_top_level = match first {
+        None => arguments.len() < 2,
+        Some("-h" | "--help" | "-V" | "--version") => true,
+        Some(name) => SUBCOMMANDS.contains(&name) || COMING.contains(&name),
+    };
+    if !is_top_level {
+        arguments.insert(1, "copy".into());
+    }
+    arguments
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_first_argument_is_a_subcommand() {
+        for (arguments, expected) in [
+            (vec!["bundlecp", "a", "b"], "copy"),
+            (vec!["bundlecp", "-R", "probe", "b"], "copy"),
+            (vec!["bundlecp", "--", "probe", "b"], "copy"),
+            (vec!["bundlecp", "./probe", "b"], "copy"),
+            (vec!["bundlecp", "probe", "b"], "probe"),
+            (vec!["bundlecp", "--help"], "--help"),
+            (vec!["bundlecp", "-v", "a", "b"], "copy"),
+        ] {
+            let given = arguments.iter().map(Into::into).collect();
+            assert_eq!(with_subcommand(given)[1], expected, "{arguments:?}");
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! Reading what two trees hold, in parallel: content hashes, user attributes,
+//! and whether a file is a link's target in writing.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+
+use crate::error::{Error, Result};
+use crate::handles::{Check, Handles, limit_for};
+use crate::plan::{NodeId, NodeKind};
+use crate::pool::{self, Queue};
+use crate::progress::{Counters, Phase, Progress, Total};
+use crate::sys;
+
+use super::pair::Found;
+use super::{Difference, DifferenceKind, Side};
+
+/// Bytes read at a time: as large as the buffer that copying uses.
+const BUFFER: usize = 256 * 1024;
+
+/// Pairs that one job compares: enough to make taking a job cheap, few enough
+/// to keep all cores busy to the end.
+const PAIRS_PER_JOB: usize = 64;
+
+/// What reading found.
+#[derive(Default)]
+pub(super) struct Hashed {
+    /// Left nodes whose content or attributes differ.
+    differing: Vec<(NodeId, DifferenceKind)>,
+    /// Suspects that hold their link's target as text.
+    stubs: HashSet<usize>,
+    /// Suspects that differ from what their link leads to.
+    changed: HashSet<usize>,
+    /// Suspects that have the shape of what their link leads to.
+    shaped: HashSet<usize>,
+    /// Bytes that were hashed.
+    pub bytes: u64,
+}
+
+impl Hashed {
+    pub(super) fn is_stub(&self, suspect: usize) -> bool {
+        self.stubs.contains(&suspect)
+    }
+
+    pub(super) fn is_copy(&self, suspect: usize) -> bool {
+        self.shaped.contains(&suspect) && !self.changed.contains(&suspect)
+    }
+
+    pub(super) fn differences(&self, left: &Side<'_>) -> Vec<Difference> {
+        let difference = |(node, kind): &(NodeId, DifferenceKind)| {
+            let words = match kind {
+                DifferenceKind::Xattr => "other user attributes",
+                _ => "other bytes of the same size",
+            };
+            Difference {
+                path: left.scan.plan.path(*node),
+                kind: *kind,
+                left: None,
+                right: Some(words.to_owned()),
+            }
+        };
+        self.differing.iter().map(difference).collect()
+    }
+
+    fn add(&mut self, other: Hashed) {
+        self.differing.extend(other.differing);
+        self.stubs.extend(other.stubs);
+        self.changed.extend(other.changed);
+        self.shaped.extend(other.shaped);
+        self.bytes += other.bytes;
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Job<'f> {
+    Pairs(&'f [(NodeId, NodeId)]),
+    Suspect(usize),
+}
+
+/// Compares what `found` left to be read.
+pub(super) fn compare(
+    left: &Side<'_>,
+    right: &Side<'_>,
+    found: &Found,
+    threads: usize,
+    counters: &Counters,
+    progress: &dyn Progress,
+) -> Result<Hashed> {
+    let pairs = found.pairs.chunks(PAIRS_PER_JOB).map(Job::Pairs);
+    let suspects = (0..found.suspects.len()).map(Job::Suspect);
+    let total = Total {
+        entries: Some(found.pairs.len() as u64),
+        bytes: Some(left.scan.totals.bytes),
+    };
+    let report = || progress.report(&counters.status(Phase::Verifying, total));
+    let work = |queue: &mut Queue<'_, Job<'_>>| {
+        sys::isolate_thread(&[&left.root, &right.root]);
+        let mut reader = Reader::new(left, right, threads)?;
+        while let Some(job) = queue.next() {
+            match job {
+                Job::Pairs(pairs) => reader.compare_pairs(pairs, counters)?,
+                Job::Suspect(index) => reader.look_at_suspect(found, index)?,
+            }
+        }
+        Ok(reader.hashed)
+    };
+    let mut all = Hashed::default();
+    for part in pool::run(threads, pairs.chain(suspects), work, report)? {
+        all.add(part);
+    }
+    Ok(all)
+}
+
+/// One worker's state.
+struct Reader<'s> {
+    left: SideReader<'s>,
+    right: SideReader<'s>,
+    buffer: Vec<u8>,
+    hashed: Hashed,
+}
+
+struct SideReader<'s> {
+    side: &'s Side<'s>,
+    handles: Handles<'s>,
+}
+
+impl<'s> Reader<'s> {
+    fn new(left: &'s Side<'s>, right: &'s Side<'s>, threads: usize) -> Result<Self> {
+        Ok(Self {
+            left: SideReader::new(left, threads)?,
+            right: SideReader::new(right, threads)?,
+            buffer: vec![0; BUFFER],
+            hashed: Hashed::default(),
+        })
+    }
+
+    fn compare_pairs(&mut self, pairs: &[(NodeId, NodeId)], counters: &Counters) -> Result<()> {
+        for &(a, b) in pairs {
+            match self.left.side.scan.plan.kind(a) {
+                NodeKind::Dir => self.compare_dirs(a, b)?,
+                NodeKind::File => self.compare_files(a, b)?,
+                NodeKind::Symlink | NodeKind::Special => {}
+            }
+            counters.add(1, self.left.side.scan.plan.size(a));
+        }
+        Ok(())
+    }
+
+    fn compare_dirs(&mut self, a: NodeId, b: NodeId) -> Result<()> {
+        let left = self.left.dir_xattrs(a)?;
+        if left != self.right.dir_xattrs(b)? {
+            self.hashed.differing.push((a, DifferenceKind::Xattr));
+        }
+        Ok(())
+    }
+
+    fn compare_files(&mut self, a: NodeId, b: NodeId) -> Result<()> {
+        let left = &self.left.side.scan.stats[a.index()];
+        let right = &self.right.side.scan.stats[b.index()];
+        if left.is_same_object(right) {
+            return Ok(());
+        }
+        let (left, right) = (self.left.open(a)?, self.right.open(b)?);
+        let xattrs = self.left.xattrs(a, &left)?;
+        if xattrs != self.right.xattrs(b, &right)? {
+            self.hashed.differing.push((a, DifferenceKind::Xattr));
+        }
+        if self.hash_left(a, &left)? != self.hash_right(b, &right)? {
+            self.hashed.differing.push((a, DifferenceKind::Content));
+        }
+        Ok(())
+    }
+
+    fn look_at_suspect(&mut self, found: &Found, index: usize) -> Result<()> {
+        let suspect = &found.suspects[index];
+        let target = self.left.side.scan.plan.target(suspect.link).to_vec();
+        if self.right.side.scan.plan.kind(suspect.right) == NodeKind::File
+            && self.holds_target(suspect.right, &target)?
+        {
+            self.hashed.stubs.insert(index);
+        }
+        let Some(copies) = &suspect.copies else {
+            return Ok(());
+        };
+        self.hashed.shaped.insert(index);
+        for &(a, b) in copies {
+            let (left, right) = (self.left.open(a)?, self.right.open(b)?);
+            if self.hash_left(a, &left)? != self.hash_right(b, &right)? {
+                self.hashed.changed.insert(index);
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a file of the right side is `target` in writing, perhaps with
+    /// the newline or NUL that some tools add.
+    fn holds_target(&mut self, node: NodeId, target: &[u8]) -> Result<bool> {
+        let size = self.right.side.scan.plan.size(node);
+        let longest = target.len() as u64 + 1;
+        if size > longest || size < target.len() as u64 {
+            return Ok(false);
+        }
+        let file = self.right.open(node)?;
+        let mut text = vec![0; target.len() + 2];
+        let read = sys::read_at(&file, &mut text, 0)
+            .map_err(|error| self.right.error("read", node, error))?;
+        let rest = text[..read].strip_prefix(target);
+        Ok(matches!(rest, Some(b"" | b"\n" | b"\0")))
+    }
+
+    fn hash_left(&mut self, node: NodeId, file: &File) -> Result<blake3::Hash> {
+        let (hash, bytes) = hash(file, &mut self.buffer)
+            .map_err(|error| self.left.error("read", node, error))?;
+        self.hashed.bytes += bytes;
+        Ok(hash)
+    }
+
+    fn hash_right(&mut self, node: NodeId, file: &File) -> Result<blake3::Hash> {
+        let (hash, bytes) = hash(file, &mut self.buffer)
+            .map_err(|error| self.right.error("read", node, error))?;
+        self.hashed.bytes += bytes;
+        Ok(hash)
+    }
+}
+
+impl<'s> SideReader<'s> {
+    fn new(side: &'s Side<'s>, threads: usize) -> Result<Self> {
+        let handles = Handles::new(&side.root, Check::None, limit_for(threads))
+            .map_err(|error| Error::io("read", side.shown, error))?;
+        Ok(Self { side, handles })
+    }
+
+    fn open(&mut self, node: NodeId) -> Result<File> {
+        let plan = &self.side.scan.plan;
+        let name = plan.name(node);
+        let opened = match self.handles.enter(plan, plan.parent(node)) {
+            Ok(dir) => sys::open_file(dir, name),
+            Err(lost) => Err(lost.source),
+        };
+        opened.map_err(|error| self.error("open", node, error))
+    }
+
+    fn xattrs(&self, node: NodeId, file: &File) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        sys::file_xattrs(file).map_err(|error| self.error("read", node, error))
+    }
+
+    fn dir_xattrs(&mut self, node: NodeId) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        let read = match self.handles.enter(&self.side.scan.plan, node) {
+            Ok(dir) => sys::dir_xattrs(dir),
+            Err(lost) => Err(lost.source),
+        };
+        read.map_err(|error| self.error("read", node, error))
+    }
+
+    fn error(&self, operation: &'static str, node: NodeId, error: io::Error) -> Error {
+        let path = self.side.scan.plan.path(node);
+        let path: PathBuf = sys::join_bytes(self.side.shown, path.as_bytes());
+        Error::io(operation, path, error)
+    }
+}
+
+/// The hash of a whole file, and how many bytes it has.
+fn hash(file: &File, buffer: &mut [u8]) -> io::Result<(blake3::Hash, u64)> {
+    let mut hasher = blake3::Hasher::new();
+    let mut at = 0;
+    loop {
+        let read = sys::read_at(file, buffer, at)?;
+        if read == 0 {
+            return Ok((hasher.finalize(), at));
+        }
+        hasher.update(&buffer[..read]);
+        at += read as u64;
+    }
+}
