@@ -96,6 +96,8 @@ pub struct Capabilities {
     pub any_characters: Support,
     /// Names that aren't UTF-8.
     pub any_bytes: Support,
+    /// Folders keep their contents when they are moved.
+    pub folder_moves: Support,
     /// The step of modification times in nanoseconds: 1 to 2,000,000,000.
     pub mtime_resolution_ns: u64,
     /// The longest name in bytes.
@@ -145,6 +147,7 @@ struct Probe<'d> {
 
 const FILE: &[u8] = b"file";
 const FOLDER: &[u8] = b"folder";
+const MOVED_FOLDER: &[u8] = b"moved-folder";
 const LINK_TO_FILE: &[u8] = b"to-file";
 const LINK_TO_FOLDER: &[u8] = b"to-folder";
 const LINK_TO_NOTHING: &[u8] = b"to-nothing";
@@ -177,6 +180,7 @@ impl Probe<'_> {
             xattrs: xattrs(&file)?,
             any_characters: self.accepts_name(ODD_CHARACTERS)?,
             any_bytes: self.accepts_name(ODD_BYTES)?,
+            folder_moves: self.folder_moves()?,
             mtime_resolution_ns: mtime_resolution(&file)?,
             name_max: space.name_max,
             free_bytes: space.free_bytes,
@@ -249,30 +253,33 @@ impl Probe<'_> {
         match sys::create_file(self.dir, COMPOSED, 0o600) {
             Ok(_) => Ok(!self.exists(DECOMPOSED)?),
             // What can't hold the letter at all can't fold it.
-            Err(error) if sys::is_bad_name(&error) => Ok(true),
+            Err(error) if sys::is_bad_name(&error) || sys::is_unsupported(&error) => Ok(true),
             Err(error) => Err(error),
         }
     }
 
     fn accepts_name(&self, name: &[u8]) -> io::Result<Support> {
-        match sys::create_file(self.dir, name, 0o600) {
-            Ok(_) => Ok(match self.lists(name)? {
-                true => Support::Yes,
-                false => Support::no("the name was changed"),
-            }),
-            Err(error) if error.kind() == io::ErrorKind::StorageFull => Err(error),
-            Err(error) => Ok(Support::no(sys::error_name(&error))),
-        }
+        Ok(match refusal_of_name(self.dir, name)? {
+            Some(cause) => Support::No { cause },
+            None => Support::Yes,
+        })
     }
 
-    fn lists(&self, name: &[u8]) -> io::Result<bool> {
-        let mut found = false;
-        let dir = sys::reopen_dir(self.dir)?;
-        sys::list_dir::<io::Error>(&dir, |listed| {
-            found |= listed.name == name;
-            Ok(())
-        })?;
-        Ok(found)
+    /// Moves a folder with a file in it, and looks whether the file came along:
+    /// there is a FAT driver that loses it.
+    fn folder_moves(&self) -> io::Result<Support> {
+        let folder = sys::open_dir(self.dir, FOLDER)?;
+        drop(sys::create_file(&folder, FILE, 0o600)?);
+        drop(folder);
+        sys::rename_over(self.dir, FOLDER, self.dir, MOVED_FOLDER)?;
+        let folder = sys::open_dir(self.dir, MOVED_FOLDER)?;
+        match sys::remove_file(&folder, FILE) {
+            Ok(()) => Ok(Support::Yes),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Ok(Support::no("a moved folder loses its contents"))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn exists(&self, name: &[u8]) -> io::Result<bool> {
@@ -287,19 +294,35 @@ impl Probe<'_> {
     /// Removes what was made, under whatever names it stands there now.
     fn remove_all(&self) -> io::Result<()> {
         let mut left = Vec::new();
-        let dir = sys::reopen_dir(self.dir)?;
-        sys::list_dir::<io::Error>(&dir, |listed| {
+        sys::list_dir::<io::Error>(self.dir, |listed| {
             left.push((listed.name.to_vec(), listed.file_type));
             Ok(())
         })?;
         for (name, file_type) in left {
-            match file_type == FileType::Dir || name == FOLDER {
+            match file_type == FileType::Dir || name == FOLDER || name == MOVED_FOLDER {
                 true => sys::remove_dir(self.dir, &name)?,
                 false => sys::remove_file(self.dir, &name)?,
             }
         }
         Ok(())
     }
+}
+
+/// Makes a file called `name` in `dir` and removes it again: why `dir` can't
+/// hold it, or `None`.
+pub(crate) fn refusal_of_name(dir: &Dir, name: &[u8]) -> io::Result<Option<String>> {
+    match sys::create_file(dir, name, 0o600) {
+        Ok(file) => drop(file),
+        Err(error) if error.kind() == io::ErrorKind::StorageFull => return Err(error),
+        Err(error) => return Ok(Some(sys::error_name(&error))),
+    }
+    let mut is_listed = false;
+    sys::list_dir::<io::Error>(dir, |listed| {
+        is_listed |= listed.name == name;
+        Ok(())
+    })?;
+    sys::remove_file(dir, name)?;
+    Ok((!is_listed).then(|| "the name was changed".to_owned()))
 }
 
 fn modes(file: &File) -> io::Result<Support> {

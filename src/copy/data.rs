@@ -106,7 +106,7 @@ impl Routes {
     }
 
     /// The route from the source device `device`.
-    pub(crate) fn from_device(&self, device: u64) -> Arc<Route> {
+    pub(crate) fn for_source(&self, device: u64) -> Arc<Route> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, route)) = known.iter().find(|(known, _)| *known == device) {
             return Arc::clone(route);
@@ -234,7 +234,12 @@ impl Route {
                 break;
             };
             let hole = seek(Extent::Hole, data)?.map_or(end, |hole| hole.min(end));
-            self.copy_extent(pair, data, hole, buffer)?;
+            // There are holes somewhere, yet none is told of: the file system
+            // can't, and zeros are all that shows them.
+            match data == start && hole == end {
+                true => copy_nonzero(pair, data, hole, buffer)?,
+                false => self.copy_extent(pair, data, hole, buffer)?,
+            }
             at = hole;
         }
         Ok(())
@@ -287,6 +292,27 @@ impl Route {
             used.store(true, Ordering::Relaxed);
         }
     }
+}
+
+/// Copies the blocks that aren't all zeros; the file has its size already.
+fn copy_nonzero(pair: Pair<'_>, start: u64, end: u64, buffer: &mut [u8]) -> Result<(), Fault> {
+    const BLOCK: usize = 4096;
+    let mut at = start;
+    while at < end {
+        let want = usize::try_from(end - at).unwrap_or(usize::MAX).min(buffer.len());
+        let read = sys::read_at(pair.from, &mut buffer[..want], at).map_err(Fault::Read)?;
+        if read == 0 {
+            return Err(Fault::Shrunk);
+        }
+        for (index, block) in buffer[..read].chunks(BLOCK).enumerate() {
+            if block.iter().any(|byte| *byte != 0) {
+                let offset = at + (index * BLOCK) as u64;
+                sys::write_all_at(pair.to, block, offset).map_err(Fault::Write)?;
+            }
+        }
+        at += read as u64;
+    }
+    Ok(())
 }
 
 /// Whether the file has holes, or storage that the file system doesn't count.

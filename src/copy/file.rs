@@ -11,7 +11,7 @@ use crate::dest::attributes::{self, Attributes, Losses, Rules};
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::NodeId;
 use crate::pool::Queue;
-use crate::sys::{self, Dir, FileType, Stat};
+use crate::sys::{self, FileType, Stat};
 
 use super::data::{Fault, Method, Pair, Route};
 use super::tree::{Job, Shared, Sides, Worker};
@@ -65,7 +65,7 @@ impl<'s> Worker<'s> {
         node: NodeId,
     ) -> Result<Copied> {
         let shared = self.shared;
-        let opened = open_source(shared, sides.from, node)?;
+        let opened = look_at(shared, self.open_source(sides.from, node), node)?;
         let stat = opened.attributes.stat;
         if stat.links > 1
             && let Some(first) = shared.first_name_of(&stat, node)
@@ -132,7 +132,8 @@ impl<'s> Worker<'s> {
         if large.next.load(Ordering::Relaxed) >= large.attributes.stat.size {
             return Ok(());
         }
-        let file = sys::open_file(sides.from, shared.source_plan().name(shared.origin(large.node)))
+        let file = self
+            .open_source(sides.from, large.node)
             .map_err(|error| shared.source_error("open", large.node, error))?;
         let found = sys::stat_file(&file)
             .map_err(|error| shared.source_error("read", large.node, error))?;
@@ -205,9 +206,9 @@ fn finish(
     attributes::finish_file(pair.to, attributes, rules, losses)
 }
 
-fn open_source(shared: &Shared<'_>, from: &Dir, node: NodeId) -> Result<Opened> {
-    let name = shared.source_plan().name(shared.origin(node));
-    let file = match sys::open_file(from, name) {
+/// Looks at what was `opened`, which has to be what was listed.
+fn look_at(shared: &Shared<'_>, opened: io::Result<File>, node: NodeId) -> Result<Opened> {
+    let file = match opened {
         // Listed as a file a moment ago, and a link or gone by now.
         Err(error) if sys::is_not_a_real_dir(&error) => return Err(shared.changed(node)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(shared.changed(node)),

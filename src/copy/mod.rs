@@ -152,12 +152,12 @@ pub struct LossCounts {
 ///
 /// ```
 /// # let temp = tempfile::tempdir()?;
-/// # let (source, copy) = (temp.path().join("app"), temp.path().join("copy"));
+/// # let (source, target) = (temp.path().join("app"), temp.path().join("copy"));
 /// # std::fs::create_dir(&source)?;
 /// # std::fs::write(source.join("main"), "x")?;
 /// use bundlecp::copy::{Options, copy};
 ///
-/// let outcome = copy(&[source], &copy, &Options::default(), &bundlecp::Silent)?;
+/// let outcome = copy(&[source], &target, &Options::default(), &bundlecp::Silent)?;
 /// assert_eq!(outcome.files, 1);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

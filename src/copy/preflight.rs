@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::collide::{Folding, first_collision};
 use crate::plan::{NodeId, Plan};
-use crate::probe::{Capabilities, Support};
+use crate::probe::{self, Capabilities, Support};
 use crate::scan::Totals;
 use crate::sys;
 
@@ -45,11 +45,19 @@ pub(super) fn check_links(
 }
 
 /// Checks every name of the tree against what the destination can hold.
-pub(super) fn check_names(plan: &Plan, found: &Capabilities, target: &Path) -> Result<()> {
+/// Doubtful names are tried in `private`, an empty folder on it.
+pub(super) fn check_names(
+    plan: &Plan,
+    found: &Capabilities,
+    private: &sys::Dir,
+    target: &Path,
+) -> Result<()> {
     let path = |node: NodeId| sys::join_bytes(target, plan.path(node).as_bytes());
-    for node in plan.nodes().skip(1) {
-        if let Some(cause) = refusal(plan.name(node), found) {
-            return Err(bad_name(path(node), found, cause));
+    for node in plan.nodes().skip(1).filter(|node| is_doubtful(plan.name(*node), found)) {
+        let refusal = probe::refusal_of_name(private, plan.name(node))
+            .map_err(|error| Error::io("create", path(node), error))?;
+        if let Some(cause) = refusal {
+            return Err(bad_name(path(node), found, &cause));
         }
     }
     let folding = Folding {
@@ -70,25 +78,19 @@ pub(super) fn check_names(plan: &Plan, found: &Capabilities, target: &Path) -> R
     )
 }
 
-fn refusal(name: &[u8], found: &Capabilities) -> Option<String> {
-    let longest = found.name_max;
-    if longest > 0 && name.len() as u64 > longest {
-        return Some(format!("the name has {} bytes, of {longest}", name.len()));
-    }
+/// Whether the file system may refuse this name.
+fn is_doubtful(name: &[u8], found: &Capabilities) -> bool {
     let no = |support: &Support| matches!(support, Support::No { .. });
-    if no(&found.any_bytes) && std::str::from_utf8(name).is_err() {
-        return Some("the name is not UTF-8".to_owned());
-    }
-    let odd = |byte: &u8| byte.is_ascii_control() || b":?\"<>|*\\".contains(byte);
-    let is_odd = name.iter().any(odd) || name.ends_with(b" ") || name.ends_with(b".");
-    if no(&found.any_characters) && is_odd {
-        return Some("the name has a character that this file system refuses".to_owned());
-    }
-    None
+    let is_long = name.len() as u64 > found.name_max;
+    let is_odd = |byte: &u8| !byte.is_ascii_graphic() || b":?\"<>|*\\`".contains(byte);
+    let has_odd = || name.iter().any(is_odd) || name.ends_with(b".");
+    is_long
+        || no(&found.any_characters) && has_odd()
+        || no(&found.any_bytes) && std::str::from_utf8(name).is_err()
 }
 
-fn bad_name(path: PathBuf, found: &Capabilities, cause: String) -> Error {
-    let cause = format!("{cause} ({})", found.filesystem);
+fn bad_name(path: PathBuf, found: &Capabilities, cause: &str) -> Error {
+    let cause = format!("the file system ({}) refuses the name: {cause}", found.filesystem);
     Error::new(ErrorKind::BadName, "copy to", path, cause)
         .with_hint("rename it, or copy to a file system that can hold it")
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::dest::Staging;
-use crate::dest::merge::{Merge, merge};
+use crate::dest::merge::{Folders, Merge, merge};
 use crate::dest::publish::{Between, Existing, Place, Publication};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::{self, Dir, Stat};
@@ -17,6 +17,7 @@ pub(super) struct Staged {
     pub staging: Staging,
     /// The staging folder itself is the copy; else its members are.
     pub is_whole: bool,
+    pub folders: Folders,
 }
 
 /// A copy that is in its place, and what takes it back.
@@ -112,7 +113,10 @@ fn publish_whole<'s>(
             staged: sys::reopen_dir(staged.staging.dir()).map_err(failed)?,
             destination: sys::open_dir(&target.parent, &target.name).map_err(failed)?,
         };
-        return Ok(Undo::Merge(merge(between, path)?));
+        return Ok(Undo::Merge(merge(between, path, staged.folders)?));
+    }
+    if staged.folders == Folders::MakeAnew {
+        return publish_anew(staged, path, standing);
     }
     let mut publication = Publication::default();
     let between = between(staged.staging.parent(), &target.parent).map_err(failed)?;
@@ -120,6 +124,24 @@ fn publish_whole<'s>(
     let name = staged.staging.name();
     move_one(&mut publication, &place, name, &target.name, standing, existing, path)?;
     Ok(Undo::Moves(publication))
+}
+
+/// Makes the folder at its place and moves the files into it, one by one.
+fn publish_anew<'s>(
+    staged: &'s Staged,
+    path: &'s Path,
+    standing: Option<Stat>,
+) -> Result<Undo<'s>> {
+    if standing.is_some() {
+        let cause = "this file system loses what is in a folder that is moved";
+        let error = Error::new(ErrorKind::Unsupported, "replace", path, cause);
+        return Err(error.with_hint("remove it first, then copy without -f"));
+    }
+    let failed = |error| Error::io("publish", path, error);
+    let parent = sys::reopen_dir(&staged.target.parent).map_err(failed)?;
+    let staged_dir = sys::reopen_dir(staged.staging.dir()).map_err(failed)?;
+    let merge = Merge::into_new(staged_dir, parent, &staged.target.name, path)?;
+    Ok(Undo::Merge(merge))
 }
 
 /// Moves the members of the staging folder into the destination.
@@ -132,7 +154,7 @@ fn publish_members<'s>(
     let failed = |error| Error::io("publish", path, error);
     let between = between(staged.staging.dir(), &target.parent).map_err(failed)?;
     if existing == Existing::Merge && target.name.is_empty() {
-        return Ok(Undo::Merge(merge(between, path)?));
+        return Ok(Undo::Merge(merge(between, path, staged.folders)?));
     }
     let mut members = Vec::new();
     sys::list_dir::<std::io::Error>(&between.staged, |listed| {

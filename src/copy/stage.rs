@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::dest::Staging;
 use crate::dest::attributes::Losses;
+use crate::dest::merge::Folders;
 use crate::error::{Error, ErrorKind, Result};
 use crate::handles::{Check, Handles, limit_for};
 use crate::plan::{NewNode, NodeId, NodeKind, Plan};
 use crate::probe::{self, Capabilities};
 use crate::progress::{Phase, Progress, Total};
 use crate::scan::{self, Detail, Scan, Totals};
-use crate::sys::{self, FileType, Timestamp};
+use crate::sys::{self, Dir, FileType, Timestamp};
 
 use super::data::Routes;
 use super::finish::{self, Links};
@@ -71,7 +72,7 @@ impl Prepared {
         };
         let staging = Staging::create(&self.target.parent, &self.target.parent_path, label)?;
         let found = probe::probe_in(staging.dir(), &self.target.parent_path)?;
-        let growth = self.check(&found, &target_path, options, progress)?;
+        let growth = self.check(&found, staging.dir(), options, progress)?;
         if options.list_entries {
             self.list_entries(&target_path, outcome);
         }
@@ -85,6 +86,10 @@ impl Prepared {
         outcome.targets.push(target_path);
         Ok(Some(Staged {
             is_whole: !self.tree.is_container,
+            folders: match found.folder_moves.is_yes() {
+                true => Folders::Move,
+                false => Folders::MakeAnew,
+            },
             target: self.target,
             staging,
         }))
@@ -95,10 +100,11 @@ impl Prepared {
     fn check(
         &mut self,
         found: &Capabilities,
-        target_path: &Path,
+        private: &Dir,
         options: &Options,
         progress: &dyn Progress,
     ) -> Result<Option<Growth>> {
+        let target_path = &self.target.path();
         let policy = options.on_no_symlinks;
         let loses_links = self.totals.symlinks > 0 && !found.symlinks.is_yes();
         preflight::check_links(&self.totals, found, policy, target_path)?;
@@ -120,7 +126,7 @@ impl Prepared {
             self.tree.flattened = Some(flattened);
             growth = Some(grown);
         }
-        preflight::check_names(self.plan(), found, target_path)?;
+        preflight::check_names(self.plan(), found, private, &self.shown_target())?;
         if self.detail != Detail::Names {
             let grown = growth.map_or(0, |growth| growth.bytes);
             preflight::check_space(Need::of(&self.totals, grown), found, target_path)?;

@@ -7,6 +7,7 @@
 //! and closes the folders that had to stay open for them.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -82,6 +83,8 @@ pub(super) struct Worker<'s> {
     pub shared: &'s Shared<'s>,
     pub rules: Rules,
     pub buffer: Vec<u8>,
+    /// The way to files that stand in for links from other folders.
+    elsewhere: Handles<'s>,
     route: Option<(u64, Arc<Route>)>,
     leftover: Leftover,
 }
@@ -127,6 +130,7 @@ fn work(shared: &Shared<'_>, queue: &mut Queue<'_, Job>) -> Result<Leftover> {
         shared,
         rules: shared.rules(isolation.exact_modes),
         buffer: vec![0; BUFFER],
+        elsewhere: shared.handles()?.0,
         route: None,
         leftover: Leftover::default(),
     };
@@ -240,12 +244,25 @@ impl<'s> Worker<'s> {
         self.shared.finish_dir(sides, node, stat, self.rules)
     }
 
+    /// Opens the source of the file `node`, which stands in the folder `from`
+    /// unless a link led to it.
+    pub(super) fn open_source(&mut self, from: &Dir, node: NodeId) -> io::Result<File> {
+        let (shared, plan) = (self.shared, self.shared.source_plan());
+        let origin = shared.origin(node);
+        let folder = plan.parent(origin);
+        let from = match folder == shared.origin(shared.target_plan().parent(node)) {
+            true => from,
+            false => self.elsewhere.enter(plan, folder).map_err(|lost| lost.source)?,
+        };
+        sys::open_file(from, plan.name(origin))
+    }
+
     /// The route from `device`, usually the same as for the last file.
     pub(super) fn route(&mut self, device: u64) -> Arc<Route> {
         match &self.route {
             Some((known, route)) if *known == device => Arc::clone(route),
             _ => {
-                let route = self.shared.routes.from_device(device);
+                let route = self.shared.routes.for_source(device);
                 self.route = Some((device, Arc::clone(&route)));
                 route
             }

@@ -13,6 +13,16 @@ use crate::sys::{self, Dir, FileType, Stat};
 
 use super::publish::{Between, Place, Publication};
 
+/// How folders get to where nothing stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Folders {
+    /// By one rename.
+    Move,
+    /// By making them and moving their files: for file systems on which a
+    /// folder loses its contents when it is moved.
+    MakeAnew,
+}
+
 /// A folder on both sides: it gets the staged one's mode and times at the end.
 struct Merged {
     place: Place,
@@ -23,6 +33,11 @@ struct Merged {
 /// A merge that is taken back when this is dropped before [`commit`](Self::commit).
 pub(crate) struct Merge<'m> {
     shown: &'m Path,
+    folders: Folders,
+    /// Folders that were made here, outermost first.
+    made: Vec<(Place, Vec<u8>)>,
+    /// The folder that all goes into, if it was made here too.
+    root: Option<(Dir, Vec<u8>)>,
     merged: Vec<Merged>,
     publication: Publication,
     is_committed: bool,
@@ -30,27 +45,66 @@ pub(crate) struct Merge<'m> {
 
 /// Lays the contents of `roots.staged` over those of `roots.destination`, which
 /// is shown as `shown`.
-pub(crate) fn merge(roots: Between, shown: &Path) -> Result<Merge<'_>> {
-    let mut merge = Merge {
-        shown,
-        merged: Vec::new(),
-        publication: Publication::default(),
-        is_committed: false,
-    };
-    let root = Place::at(roots);
-    merge.survey(&root)?;
-    merge.carry_out()?;
+pub(crate) fn merge(roots: Between, shown: &Path, folders: Folders) -> Result<Merge<'_>> {
+    let mut merge = Merge::new(shown, folders);
+    merge.run(roots)?;
     Ok(merge)
 }
 
-impl Merge<'_> {
+impl<'m> Merge<'m> {
+    fn new(shown: &'m Path, folders: Folders) -> Self {
+        Self {
+            shown,
+            folders,
+            made: Vec::new(),
+            root: None,
+            merged: Vec::new(),
+            publication: Publication::default(),
+            is_committed: false,
+        }
+    }
+
+    /// Makes the folder `name` in `parent` and moves the contents of `staged`
+    /// there, file by file.
+    pub(crate) fn into_new(
+        staged: Dir,
+        parent: Dir,
+        name: &[u8],
+        shown: &'m Path,
+    ) -> Result<Self> {
+        let failed = |error| Error::io("publish", shown, error);
+        sys::create_dir(&parent, name, 0o700).map_err(failed)?;
+        let mut merge = Merge::new(shown, Folders::MakeAnew);
+        let destination = sys::open_dir(&parent, name);
+        merge.root = Some((parent, name.to_vec()));
+        let destination = destination.map_err(failed)?;
+        merge.run(Between {
+            staged,
+            destination,
+        })?;
+        Ok(merge)
+    }
+
+    fn run(&mut self, roots: Between) -> Result<()> {
+        let root = Place::at(roots);
+        self.survey(&root)?;
+        self.carry_out()
+    }
+
     /// Finds all folders that stand on both sides, and every conflict.
     fn survey(&mut self, root: &Place) -> Result<()> {
         let mut pending = vec![root.clone()];
         while let Some(place) = pending.pop() {
             let between = self.open(&place)?;
             for (name, staged) in self.names(&place, &between.staged)? {
-                let Some(standing) = self.standing(&place, &between.destination, &name)? else {
+                let standing = self.standing(&place, &between.destination, &name)?;
+                let Some(standing) = standing else {
+                    if staged == FileType::Dir && self.folders == Folders::MakeAnew {
+                        sys::create_dir(&between.destination, &name, 0o700)
+                            .map_err(|error| self.failed(&place, &name, error))?;
+                        pending.push(place.below(&name));
+                        self.made.push((place.clone(), name));
+                    }
                     continue;
                 };
                 match (staged == FileType::Dir, standing == FileType::Dir) {
@@ -164,6 +218,13 @@ impl Drop for Merge<'_> {
             return;
         }
         drop(std::mem::take(&mut self.publication));
+        for (place, name) in self.made.drain(..).rev() {
+            let opened = place.open();
+            let _ = opened.and_then(|between| sys::remove_dir(&between.destination, &name));
+        }
+        if let Some((parent, name)) = &self.root {
+            let _ = sys::remove_dir(parent, name);
+        }
         for merged in &self.merged {
             // The error that led here is the one to report.
             let _ = merged.place.open().and_then(|between| {

@@ -134,7 +134,7 @@ mod tests {
         let tree = temp.path().join("tree");
         std::fs::create_dir_all(tree.join("locked/in")).unwrap();
         std::os::unix::fs::symlink(&keep, tree.join("locked/link")).unwrap();
-        std::fs::set_permissions(tree.join("locked"), PermissionsExt::from_mode(0)).unwrap();
+        std::fs::set_permissions(tree.join("locked"), PermissionsExt::from_mode(0o0)).unwrap();
         let root = sys::open_root(temp.path()).unwrap();
         remove_tree(&root, b"tree").unwrap();
         assert!(!tree.exists());

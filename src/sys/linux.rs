@@ -22,6 +22,8 @@ pub(crate) fn list_dir<E: From<io::Error>>(
     mut each: impl FnMut(Listed<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
     let mut buffer = [const { MaybeUninit::<u8>::uninit() }; LISTING_BYTES];
+    // A handle that was listed before stands at its end.
+    retry(|| rustix::fs::seek(&dir.0, rustix::fs::SeekFrom::Start(0)))?;
     let mut entries = RawDir::new(&dir.0, &mut buffer);
     while let Some(entry) = entries.next() {
         let entry = match entry {

@@ -73,6 +73,9 @@ pub(crate) fn error_name(error: &io::Error) -> String {
         Some(Errno::IO) => "EIO".to_owned(),
         Some(Errno::NOSPC) => "ENOSPC".to_owned(),
         Some(Errno::ROFS) => "EROFS".to_owned(),
+        Some(Errno::NOENT) => "ENOENT".to_owned(),
+        Some(Errno::ILSEQ) => "EILSEQ".to_owned(),
+        Some(Errno::NAMETOOLONG) => "ENAMETOOLONG".to_owned(),
         _ => error.to_string(),
     }
 }
@@ -351,7 +354,7 @@ fn times_of(stat: &Stat) -> Timestamps {
 fn timespec(time: Timestamp) -> Timespec {
     Timespec {
         tv_sec: time.secs,
-        tv_nsec: time.nanos as _,
+        tv_nsec: i64::from(time.nanos) as _,
     }
 }
 
