@@ -3,31 +3,27 @@
 //! A worker goes depth first, so the folders it needs next are below the ones
 //! that it just used: those stay open, the rest are closed. What was closed is
 //! opened again name by name from the root, never by a path and never through
-//! a link, and checked as the first time.
+//! a link.
 
 use std::collections::VecDeque;
 use std::io;
 
 use crate::plan::{NodeId, Plan};
-use crate::sys::{self, Dir, Stat};
-
-/// What every folder below the root is held against when it is opened.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Check {
-    /// Nothing: a source is read as it is.
-    None,
-    /// The owner and the device of the root: a folder that somebody moved into
-    /// a staging tree has another owner, or lies elsewhere.
-    SameOwnerAndDevice,
-}
+use crate::sys::{self, Dir};
 
 /// The folders of one tree that one worker holds open.
 pub(crate) struct Handles<'r> {
     root: &'r Dir,
-    expected: Option<Stat>,
     /// The deepest folders of the present way, outermost first.
-    open: VecDeque<(NodeId, Dir)>,
+    open: VecDeque<Held>,
     limit: usize,
+}
+
+/// One folder that is held open.
+struct Held {
+    node: NodeId,
+    depth: usize,
+    dir: Dir,
 }
 
 /// A folder that could not be opened, and why.
@@ -39,24 +35,19 @@ pub(crate) struct CannotEnter {
 
 impl<'r> Handles<'r> {
     /// Starts at `root`, holding at most `limit` folders open, at least one.
-    pub(crate) fn new(root: &'r Dir, check: Check, limit: usize) -> io::Result<Self> {
-        let expected = match check {
-            Check::None => None,
-            Check::SameOwnerAndDevice => Some(sys::stat_dir(root)?),
-        };
-        Ok(Self {
+    pub(crate) fn new(root: &'r Dir, limit: usize) -> Self {
+        Self {
             root,
-            expected,
             open: VecDeque::new(),
             limit: limit.max(1),
-        })
+        }
     }
 
     /// Opens the folder `node`, or finds it open.
     pub(crate) fn enter(&mut self, plan: &Plan, node: NodeId) -> Result<&Dir, CannotEnter> {
         let missing = self.rewind(plan, node);
         for (node, name) in missing {
-            self.step(node, name)?;
+            self.step(node, plan.depth(node), name)?;
         }
         Ok(self.deepest())
     }
@@ -68,13 +59,7 @@ impl<'r> Handles<'r> {
         let mut at = node;
         loop {
             let depth = plan.depth(at);
-            while let Some((last, _)) = self.open.back()
-                && (plan.depth(*last) > depth || (plan.depth(*last) == depth && *last != at))
-            {
-                self.open.pop_back();
-            }
-            let found = self.open.back().is_some_and(|(last, _)| *last == at);
-            if found || at == NodeId::ROOT {
+            if self.leads_to(at, depth) {
                 break;
             }
             missing.push((at, plan.name(at)));
@@ -84,33 +69,37 @@ impl<'r> Handles<'r> {
         missing
     }
 
-    /// Opens the next folder on the way.
-    pub(crate) fn step(&mut self, node: NodeId, name: &[u8]) -> Result<(), CannotEnter> {
+    /// Closes what is deeper than `node`, which lies at `depth`, and says
+    /// whether `node` itself is what is left: the next step is below it.
+    pub(crate) fn leads_to(&mut self, node: NodeId, depth: usize) -> bool {
+        while let Some(last) = self.open.back()
+            && (last.depth > depth || (last.depth == depth && last.node != node))
+        {
+            self.open.pop_back();
+        }
+        node == NodeId::ROOT || self.open.back().is_some_and(|last| last.node == node)
+    }
+
+    /// Opens the folder `node`, which lies at `depth` below the last one.
+    pub(crate) fn step(
+        &mut self,
+        node: NodeId,
+        depth: usize,
+        name: &[u8],
+    ) -> Result<(), CannotEnter> {
         let parent = self.deepest();
-        let dir = self
-            .open_checked(parent, name)
+        let dir = sys::open_dir(parent, name)
             .map_err(|source| CannotEnter { node, source })?;
         if self.open.len() == self.limit {
             self.open.pop_front();
         }
-        self.open.push_back((node, dir));
+        self.open.push_back(Held { node, depth, dir });
         Ok(())
     }
 
     /// The folder that was entered last.
     pub(crate) fn deepest(&self) -> &Dir {
-        self.open.back().map_or(self.root, |(_, dir)| dir)
-    }
-
-    fn open_checked(&self, parent: &Dir, name: &[u8]) -> io::Result<Dir> {
-        let dir = sys::open_dir(parent, name)?;
-        if let Some(expected) = &self.expected {
-            let stat = sys::stat_dir(&dir)?;
-            if stat.uid != expected.uid || stat.device != expected.device {
-                return Err(io::Error::other("not the folder that was made here"));
-            }
-        }
-        Ok(dir)
+        self.open.back().map_or(self.root, |last| &last.dir)
     }
 }
 
@@ -142,7 +131,7 @@ mod tests {
         }
         let root = sys::open_root(temp.path()).unwrap();
         for limit in [1, 2, 64] {
-            let mut handles = Handles::new(&root, Check::SameOwnerAndDevice, limit).unwrap();
+            let mut handles = Handles::new(&root, limit);
             let mut order: Vec<_> = plan.nodes().collect();
             order.extend(plan.nodes().collect::<Vec<_>>().into_iter().rev());
             for node in order {
@@ -162,7 +151,7 @@ mod tests {
         plan.set_children(NodeId::ROOT, vec![dir("a")]).unwrap();
         let node = plan.child(NodeId::ROOT, b"a").unwrap();
         let root = sys::open_root(temp.path()).unwrap();
-        let mut handles = Handles::new(&root, Check::None, 4).unwrap();
+        let mut handles = Handles::new(&root, 4);
         let error = handles.enter(&plan, node).map(drop).unwrap_err();
         assert!(sys::is_not_a_real_dir(&error.source));
     }

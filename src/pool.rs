@@ -1,15 +1,18 @@
 //! Workers that share jobs and make new ones, until none is left.
 //!
-//! Each worker takes the job that it made last and stays in the part of the
-//! tree that it is in; an idle one takes the oldest job of another, which is
-//! the largest part. The first error stops all. While they work, the calling
-//! thread does nothing but report.
+//! A worker keeps the jobs that it makes to itself, takes the last one first,
+//! and so stays in the part of the tree that it is in. It gives its oldest job
+//! away, which is the largest part, only when another worker has none: a lock
+//! taken for each job would put workers to sleep on each other. The first
+//! error stops all. While they work, the calling thread does nothing but
+//! report.
 //!
 //! The pool knows nothing of trees or files; a worker's state never leaves
 //! its thread.
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
@@ -25,83 +28,95 @@ pub(crate) fn default_threads() -> usize {
 /// One worker's side of the pool.
 pub(crate) struct Queue<'p, J> {
     shared: &'p Shared<J>,
-    me: usize,
-    has_job: bool,
+    own: VecDeque<J>,
 }
 
 struct Shared<J> {
     state: Mutex<State<J>>,
+    /// Workers wait here for a job, or for the end.
     changed: Condvar,
+    /// The calling thread waits here for the last worker to leave.
+    left: Condvar,
+    /// Workers that wait for a job; read without the lock.
+    idle: AtomicUsize,
+    stopped: AtomicBool,
 }
 
 struct State<J> {
-    jobs: Vec<VecDeque<J>>,
-    /// Workers that have a job in hand, and may make more.
-    active: usize,
-    idle: usize,
+    /// Jobs that were given away and not yet taken.
+    given: VecDeque<J>,
+    /// Workers that have a job in hand or of their own.
+    busy: usize,
     running: usize,
-    stopped: bool,
 }
 
 impl<J> Queue<'_, J> {
     /// Takes the next job, or `None` when no job is left and none can come.
     pub(crate) fn next(&mut self) -> Option<J> {
-        let mut state = self.shared.lock();
-        if std::mem::take(&mut self.has_job) {
-            state.active -= 1;
+        if self.is_stopped() {
+            return None;
         }
-        loop {
-            if state.stopped {
-                return None;
-            }
-            if let Some(job) = state.take(self.me) {
-                state.active += 1;
-                self.has_job = true;
-                return Some(job);
-            }
-            if state.active == 0 {
-                self.shared.changed.notify_all();
-                return None;
-            }
-            state.idle += 1;
-            state = wait(&self.shared.changed, state);
-            state.idle -= 1;
+        self.share();
+        if let Some(job) = self.own.pop_back() {
+            return Some(job);
         }
+        self.wait()
     }
 
     /// Adds jobs that this worker will take in turn, the last one first.
-    pub(crate) fn push(&self, jobs: impl IntoIterator<Item = J>) {
-        let mut state = self.shared.lock();
-        state.jobs[self.me].extend(jobs);
-        self.wake(&state);
+    pub(crate) fn push(&mut self, jobs: impl IntoIterator<Item = J>) {
+        self.own.extend(jobs);
+        self.share();
     }
 
     /// Adds a job that this worker takes last, and an idle one first.
-    pub(crate) fn offer(&self, job: J) {
+    pub(crate) fn offer(&mut self, job: J) {
+        self.own.push_front(job);
+        self.share();
+    }
+
+    /// Gives the oldest job away if somebody waits for one. Costs one look at
+    /// memory if nobody does: long jobs call it now and then.
+    pub(crate) fn share(&mut self) {
+        if self.shared.idle.load(Ordering::Relaxed) == 0 || self.own.is_empty() {
+            return;
+        }
         let mut state = self.shared.lock();
-        state.jobs[self.me].push_front(job);
-        self.wake(&state);
+        if state.given.is_empty()
+            && let Some(job) = self.own.pop_front()
+        {
+            state.given.push_back(job);
+            self.shared.changed.notify_one();
+        }
     }
 
     /// Whether the operation was stopped: long jobs ask now and then.
     pub(crate) fn is_stopped(&self) -> bool {
-        self.shared.lock().stopped
+        self.shared.stopped.load(Ordering::Relaxed)
     }
 
-    fn wake(&self, state: &State<J>) {
-        if state.idle > 0 {
-            self.shared.changed.notify_all();
-        }
-    }
-}
-
-impl<J> State<J> {
-    fn take(&mut self, me: usize) -> Option<J> {
-        if let Some(job) = self.jobs[me].pop_back() {
-            return Some(job);
-        }
-        let others = self.jobs.len();
-        (1..others).find_map(|step| self.jobs[(me + step) % others].pop_front())
+    /// Waits until somebody gives a job away, or nobody can any more.
+    fn wait(&self) -> Option<J> {
+        let shared = self.shared;
+        let mut state = shared.lock();
+        state.busy -= 1;
+        shared.idle.fetch_add(1, Ordering::Relaxed);
+        let job = loop {
+            if shared.stopped.load(Ordering::Relaxed) {
+                break None;
+            }
+            if let Some(job) = state.given.pop_front() {
+                state.busy += 1;
+                break Some(job);
+            }
+            if state.busy == 0 {
+                shared.changed.notify_all();
+                break None;
+            }
+            state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        };
+        shared.idle.fetch_sub(1, Ordering::Relaxed);
+        job
     }
 }
 
@@ -110,18 +125,33 @@ impl<J> Shared<J> {
         // A worker that panicked holds no half-made state: counters only.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+        self.changed.notify_all();
+    }
+}
+
+/// How a worker's part ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Failed,
+    Done,
 }
 
 /// Ends a worker's part even if it panics, so that nobody waits for it.
-struct Leave<'p, J>(&'p Shared<J>, bool);
+struct Leave<'p, J>(&'p Shared<J>, End);
 
 impl<J> Drop for Leave<'_, J> {
     fn drop(&mut self) {
         let mut state = self.0.lock();
         state.running -= 1;
-        state.stopped |= !self.1;
-        drop(state);
-        self.0.changed.notify_all();
+        if self.1 == End::Failed {
+            self.0.stop();
+        }
+        if state.running == 0 {
+            self.0.left.notify_all();
+        }
     }
 }
 
@@ -139,35 +169,34 @@ pub(crate) fn run<J: Send, T: Send>(
     mut report: impl FnMut() -> ControlFlow<()>,
 ) -> Result<Vec<T>> {
     let threads = threads.max(1);
-    let mut jobs: Vec<VecDeque<J>> = (0..threads).map(|_| VecDeque::new()).collect();
-    jobs[0].extend(seeds);
     let shared = Shared {
         state: Mutex::new(State {
-            jobs,
-            active: 0,
-            idle: 0,
+            given: seeds.into_iter().collect(),
+            busy: threads,
             running: threads,
-            stopped: false,
         }),
         changed: Condvar::new(),
+        left: Condvar::new(),
+        idle: AtomicUsize::new(0),
+        stopped: AtomicBool::new(false),
     };
     thread::scope(|scope| {
-        let handles: Vec<_> = (0..threads)
-            .map(|me| {
-                let (shared, worker) = (&shared, &worker);
-                scope.spawn(move || {
-                    let mut leave = Leave(shared, false);
-                    let mut queue = Queue {
-                        shared,
-                        me,
-                        has_job: false,
-                    };
-                    let result = worker(&mut queue);
-                    leave.1 = result.is_ok();
-                    result
-                })
+        let spawn = |_| {
+            let (shared, worker) = (&shared, &worker);
+            scope.spawn(move || {
+                let mut leave = Leave(shared, End::Failed);
+                let mut queue = Queue {
+                    shared,
+                    own: VecDeque::new(),
+                };
+                let result = worker(&mut queue);
+                if result.is_ok() {
+                    leave.1 = End::Done;
+                }
+                result
             })
-            .collect();
+        };
+        let handles: Vec<_> = (0..threads).map(spawn).collect();
         let interrupted = wait_for_workers(&shared, &mut report).is_break();
         let results: Vec<_> = handles
             .into_iter()
@@ -197,7 +226,7 @@ fn wait_for_workers<J>(
     while state.running > 0 {
         let left = due.saturating_duration_since(Instant::now());
         if !left.is_zero() {
-            let waited = shared.changed.wait_timeout(state, left);
+            let waited = shared.left.wait_timeout(state, left);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
             continue;
         }
@@ -206,16 +235,11 @@ fn wait_for_workers<J>(
         due = Instant::now() + REPORT_EVERY;
         state = shared.lock();
         if flow.is_break() && state.running > 0 {
-            state.stopped = true;
-            shared.changed.notify_all();
+            shared.stop();
             return ControlFlow::Break(());
         }
     }
     ControlFlow::Continue(())
-}
-
-fn wait<'s, J>(changed: &Condvar, state: MutexGuard<'s, State<J>>) -> MutexGuard<'s, State<J>> {
-    changed.wait(state).unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -239,6 +263,7 @@ mod tests {
                         done.fetch_add(1, Ordering::Relaxed);
                         if depth > 0 {
                             queue.push([depth - 1, depth - 1]);
+                            queue.share();
                         }
                     }
                     Ok(())

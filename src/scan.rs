@@ -13,7 +13,7 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::handles::{Check, Handles, limit_for};
+use crate::handles::{CannotEnter, Handles, limit_for};
 use crate::plan::{NewNode, NodeId, NodeKind, Plan};
 use crate::pool::{self, Queue};
 use crate::progress::{Counters, Phase, Progress, Total};
@@ -137,7 +137,7 @@ pub(crate) fn scan(
         seen: HashSet::new(),
     });
     let counters = Counters::default();
-    let work = |queue: &mut Queue<'_, NodeId>| {
+    let work = |queue: &mut Queue<'_, Folder>| {
         Scanner {
             root,
             shown,
@@ -148,13 +148,21 @@ pub(crate) fn scan(
         .work(queue)
     };
     let report = || progress.report(&counters.status(Phase::Scanning, Total::default()));
-    pool::run(options.threads, [NodeId::ROOT], work, report)?;
+    pool::run(options.threads, [Folder::root()], work, report)?;
     let shared = shared.into_inner().unwrap_or_else(PoisonError::into_inner);
     Ok(Scan {
         plan: shared.plan,
         totals: shared.totals,
         stats: shared.stats,
     })
+}
+
+/// A folder to scan, with what it takes to open it from the one above.
+struct Folder {
+    node: NodeId,
+    parent: NodeId,
+    depth: usize,
+    name: Box<[u8]>,
 }
 
 struct Scanner<'s> {
@@ -175,32 +183,54 @@ struct Listing {
     linked: Vec<Stat>,
 }
 
+impl Folder {
+    fn root() -> Self {
+        Self {
+            node: NodeId::ROOT,
+            parent: NodeId::ROOT,
+            depth: 0,
+            name: Box::default(),
+        }
+    }
+}
+
 impl Scanner<'_> {
-    fn work(&self, queue: &mut Queue<'_, NodeId>) -> Result<()> {
+    fn work(&self, queue: &mut Queue<'_, Folder>) -> Result<()> {
         sys::isolate_thread(&[self.root]);
         let limit = limit_for(self.options.threads);
-        let mut handles = Handles::new(self.root, Check::None, limit)
-            .map_err(|error| Error::io("read", self.shown, error))?;
-        while let Some(node) = queue.next() {
-            let children = self.scan_dir(&mut handles, node)?;
-            queue.push(children);
+        let mut handles = Handles::new(self.root, limit);
+        while let Some(folder) = queue.next() {
+            self.enter(&mut handles, &folder)?;
+            let dirs = self.scan_dir(handles.deepest(), folder.node)?;
+            queue.push(dirs);
+        }
+        Ok(())
+    }
+
+    /// Opens a folder; without a look at the plan, and so without its lock, if
+    /// the folder above is the one that was scanned last.
+    fn enter(&self, handles: &mut Handles<'_>, folder: &Folder) -> Result<()> {
+        let failed = |failed: CannotEnter| self.error("open", failed.node, &[], failed.source);
+        if folder.node == NodeId::ROOT {
+            return Ok(());
+        }
+        if handles.leads_to(folder.parent, folder.depth - 1) {
+            return handles.step(folder.node, folder.depth, &folder.name).map_err(failed);
+        }
+        let missing: Vec<(NodeId, usize, Vec<u8>)> = {
+            let shared = self.lock();
+            let missing = handles.rewind(&shared.plan, folder.node);
+            let owned = |(node, name): (NodeId, &[u8])| (node, shared.plan.depth(node), name.to_vec());
+            missing.into_iter().map(owned).collect()
+        };
+        for (node, depth, name) in missing {
+            handles.step(node, depth, &name).map_err(failed)?;
         }
         Ok(())
     }
 
     /// Scans one folder and returns the folders in it.
-    fn scan_dir(&self, handles: &mut Handles<'_>, node: NodeId) -> Result<Vec<NodeId>> {
-        let missing: Vec<(NodeId, Vec<u8>)> = {
-            let shared = self.lock();
-            let missing = handles.rewind(&shared.plan, node);
-            missing.into_iter().map(|(node, name)| (node, name.to_vec())).collect()
-        };
-        for (node, name) in missing {
-            handles
-                .step(node, &name)
-                .map_err(|failed| self.error("open", failed.node, &[], failed.source))?;
-        }
-        let dir = handles.deepest();
+    fn scan_dir(&self, dir: &Dir, node: NodeId) -> Result<Vec<Folder>> {
         // Taken before the listing: a change while it is read shows later.
         let stat = sys::stat_dir(dir).map_err(|error| self.error("read", node, &[], error))?;
         let listing = self.list(dir, node)?;
@@ -272,7 +302,7 @@ impl Scanner<'_> {
         Ok(Some((node, stat)))
     }
 
-    fn insert(&self, node: NodeId, stat: &Stat, mut listing: Listing) -> Result<Vec<NodeId>> {
+    fn insert(&self, node: NodeId, stat: &Stat, mut listing: Listing) -> Result<Vec<Folder>> {
         listing.sort();
         self.counters.add(listing.nodes.len() as u64, 0);
         let mut shared = self.lock();
@@ -287,13 +317,19 @@ impl Scanner<'_> {
             let path = sys::join_bytes(self.shown, shared.plan.path(node).as_bytes());
             Error::new(ErrorKind::Io, "scan", path, "too many names or levels")
         })?;
-        shared.plan.set_fingerprint(node, stat.modified.as_fingerprint());
+        shared.plan.set_dir(node, stat.modified.as_fingerprint(), stat.mode);
         if self.options.detail == Detail::Stats {
             shared.stats.extend(listing.stats);
         }
         let plan = &shared.plan;
         let is_dir = |child: &NodeId| plan.kind(*child) == NodeKind::Dir;
-        Ok(plan.children(node).rev().filter(is_dir).collect())
+        let folder = |child: NodeId| Folder {
+            node: child,
+            parent: node,
+            depth: plan.depth(child),
+            name: plan.name(child).into(),
+        };
+        Ok(plan.children(node).rev().filter(is_dir).map(folder).collect())
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Shared> {

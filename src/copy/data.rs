@@ -7,8 +7,8 @@
 
 use std::fs::File;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use crate::sys::{self, Extent, Stat};
 
@@ -81,9 +81,11 @@ pub(crate) struct Route {
     reflink: Reflink,
     allocates: bool,
     used: [AtomicBool; 3],
-    /// Bytes that did not have to move.
-    shared: AtomicU64,
 }
+
+/// How many source devices have a route of their own: a tree has one, and one
+/// more for each file system mounted in it. Those beyond share the last route.
+const DEVICES: usize = 16;
 
 /// The routes of one operation, one for each source device.
 #[derive(Debug)]
@@ -91,39 +93,41 @@ pub(crate) struct Routes {
     reflink: Reflink,
     offloads: bool,
     allocates: bool,
-    known: Mutex<Vec<(u64, Arc<Route>)>>,
+    known: [OnceLock<(u64, Route)>; DEVICES],
+    last: Route,
 }
 
 impl Routes {
     /// Prepares routes to the device of `destination`.
     pub(crate) fn new(destination: &sys::Dir, reflink: Reflink) -> Self {
+        let offloads = sys::offloads_copies(destination);
+        let allocates = sys::gains_from_allocation(destination);
         Self {
             reflink,
-            offloads: sys::offloads_copies(destination),
-            allocates: sys::gains_from_allocation(destination),
-            known: Mutex::new(Vec::new()),
+            offloads,
+            allocates,
+            known: Default::default(),
+            last: Route::new(Method::ReadWrite, reflink, allocates),
         }
     }
 
     /// The route from the source device `device`.
-    pub(crate) fn for_source(&self, device: u64) -> Arc<Route> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, route)) = known.iter().find(|(known, _)| *known == device) {
-            return Arc::clone(route);
+    pub(crate) fn for_source(&self, device: u64) -> &Route {
+        for slot in &self.known {
+            let (known, route) = slot.get_or_init(|| (device, self.new_route()));
+            if *known == device {
+                return route;
+            }
         }
+        &self.last
+    }
+
+    fn new_route(&self) -> Route {
         let first = match self.reflink {
             Reflink::Auto | Reflink::Always => Method::Reflink,
             Reflink::Never => self.below_reflink(),
         };
-        let route = Arc::new(Route {
-            rank: AtomicU8::new(first as u8),
-            reflink: self.reflink,
-            allocates: self.allocates,
-            used: Default::default(),
-            shared: AtomicU64::new(0),
-        });
-        known.push((device, Arc::clone(&route)));
-        route
+        Route::new(first, self.reflink, self.allocates)
     }
 
     fn below_reflink(&self) -> Method {
@@ -135,12 +139,14 @@ impl Routes {
 
     /// The methods that moved anything.
     pub(crate) fn methods(&self) -> Vec<Method> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let was_used = |method: &Method| {
-            let index = *method as usize;
-            known.iter().any(|(_, route)| route.used[index].load(Ordering::Relaxed))
+        let known = self.known.iter().filter_map(OnceLock::get);
+        let routes = known.map(|(_, route)| route).chain([&self.last]);
+        let was_used = |route: &Route, method: Method| {
+            route.used[method as usize].load(Ordering::Relaxed)
         };
-        Method::ALL.into_iter().filter(was_used).collect()
+        let routes: Vec<&Route> = routes.collect();
+        let is_used = |method: &Method| routes.iter().any(|route| was_used(route, *method));
+        Method::ALL.into_iter().filter(is_used).collect()
     }
 }
 
@@ -152,35 +158,44 @@ pub(crate) struct Pair<'f> {
 }
 
 impl Route {
-    /// Copies a whole file into the new, empty file `pair.to`.
+    fn new(first: Method, reflink: Reflink, allocates: bool) -> Self {
+        Self {
+            rank: AtomicU8::new(first as u8),
+            reflink,
+            allocates,
+            used: Default::default(),
+        }
+    }
+
+    /// Copies a whole file into the new, empty file `pair.to`. The first `head`
+    /// bytes are in `buffer` already.
     pub(crate) fn copy_whole(
         &self,
         routes: &Routes,
         pair: Pair<'_>,
         stat: &Stat,
+        head: usize,
         buffer: &mut [u8],
     ) -> Result<(), Fault> {
-        if stat.size == 0 || self.share(routes, pair, stat)? {
+        if stat.size == 0 || self.share(routes, pair)? {
             return Ok(());
         }
         self.prepare(pair.to, stat).map_err(Fault::Write)?;
-        self.copy_part(pair, stat, 0, stat.size, buffer)
+        if head > 0 {
+            self.note(Method::ReadWrite);
+            sys::write_all_at(pair.to, &buffer[..head], 0).map_err(Fault::Write)?;
+        }
+        self.copy_part(pair, stat, head as u64, stat.size, buffer)
     }
 
     /// Shares the storage of the whole file, if this pair of devices can.
-    pub(crate) fn share(
-        &self,
-        routes: &Routes,
-        pair: Pair<'_>,
-        stat: &Stat,
-    ) -> Result<bool, Fault> {
+    pub(crate) fn share(&self, routes: &Routes, pair: Pair<'_>) -> Result<bool, Fault> {
         if self.method() != Method::Reflink {
             return Ok(false);
         }
         match sys::clone_file(pair.from, pair.to) {
             Ok(()) => {
                 self.note(Method::Reflink);
-                self.shared.fetch_add(stat.size, Ordering::Relaxed);
                 Ok(true)
             }
             Err(error) if self.reflink == Reflink::Always => Err(Fault::CannotShare(error)),
@@ -281,6 +296,11 @@ impl Route {
         Ok(())
     }
 
+    /// Whether several workers can copy one file: not where a server does it.
+    pub(crate) fn can_share_work(&self) -> bool {
+        self.method() != Method::CopyFileRange
+    }
+
     pub(crate) fn method(&self) -> Method {
         Method::from_rank(self.rank.load(Ordering::Relaxed))
     }
@@ -316,6 +336,6 @@ fn copy_nonzero(pair: Pair<'_>, start: u64, end: u64, buffer: &mut [u8]) -> Resu
 }
 
 /// Whether the file has holes, or storage that the file system doesn't count.
-fn is_sparse(stat: &Stat) -> bool {
+pub(crate) fn is_sparse(stat: &Stat) -> bool {
     stat.allocated < stat.size
 }

@@ -7,13 +7,13 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::dest::attributes::{self, Attributes, Losses, Rules};
+use crate::dest::attributes::{self, Attributes};
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::NodeId;
 use crate::pool::Queue;
 use crate::sys::{self, FileType, Stat};
 
-use super::data::{Fault, Method, Pair, Route};
+use super::data::{self, Fault, Method, Pair, Route};
 use super::tree::{Job, Shared, Sides, Worker};
 
 /// Files from this size on can be copied by several workers together. Smaller
@@ -54,18 +54,23 @@ impl Large {
 struct Opened {
     file: File,
     attributes: Attributes,
+    /// The file stood still until it was looked at.
+    is_quiet: bool,
+    /// How many of its first bytes are in the buffer.
+    head: usize,
 }
 
 impl<'s> Worker<'s> {
     /// Copies the file `node` from one folder into the other.
     pub(super) fn copy_file(
         &mut self,
-        queue: &Queue<'_, Job>,
+        queue: &mut Queue<'_, Job>,
         sides: Sides<'_>,
         node: NodeId,
     ) -> Result<Copied> {
         let shared = self.shared;
-        let opened = look_at(shared, self.open_source(sides.from, node), node)?;
+        let file = self.open_source(sides.from, node);
+        let opened = self.look_at(file, node)?;
         let stat = opened.attributes.stat;
         if stat.links > 1
             && let Some(first) = shared.first_name_of(&stat, node)
@@ -74,36 +79,82 @@ impl<'s> Worker<'s> {
         }
         let name = shared.target_plan().name(node);
         let mode = attributes::creation_mode(&opened.attributes);
-        let created =
-            sys::create_file(sides.to, name, mode).map_err(|error| shared.create_error(node, error))?;
-        let route = self.route(stat.device);
+        let created = sys::create_file(sides.to, name, mode)
+            .map_err(|error| shared.create_error(node, error))?;
+        let route = shared.routes.for_source(stat.device);
         let pair = Pair {
             from: &opened.file,
             to: &created,
         };
-        if stat.size >= LARGE && shared.threads > 1 && route.method() != Method::CopyFileRange {
-            self.copy_large(queue, &route, pair, opened.attributes, node)?;
+        if stat.size >= LARGE && shared.threads > 1 && route.can_share_work() {
+            self.copy_large(queue, route, pair, opened.attributes, node)?;
         } else {
-            let routes = &shared.routes;
-            let moved = route.copy_whole(routes, pair, &stat, &mut self.buffer);
+            let buffer = &mut self.buffer;
+            let moved = route.copy_whole(&shared.routes, pair, &stat, opened.head, buffer);
             moved.map_err(|fault| shared.fault(node, fault))?;
-            self.finish(pair, &opened.attributes, node)?;
+            match opened.head as u64 == stat.size && opened.is_quiet {
+                true => self.set_attributes(pair, &opened.attributes, node)?,
+                false => self.finish(pair, &opened.attributes, node)?,
+            }
         }
+        sys::close_file(opened.file);
+        sys::close_file(created);
         Ok(Copied::Whole(stat.size))
+    }
+
+    /// Looks at what was opened, which has to be what was listed. Its beginning
+    /// is read on the way, where one look afterwards can tell that it stood
+    /// still: for a small file that is all of it.
+    fn look_at(&mut self, opened: io::Result<File>, node: NodeId) -> Result<Opened> {
+        let shared = self.shared;
+        let file = match opened {
+            // Listed as a file a moment ago, and a link or gone by now.
+            Err(error) if sys::is_not_a_real_dir(&error) => return Err(shared.changed(node)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(shared.changed(node));
+            }
+            opened => opened.map_err(|error| shared.source_error("open", node, error))?,
+        };
+        let failed = |error| shared.source_error("read", node, error);
+        let read = match self.reads_first() {
+            // An error shows itself again where a file that isn't quiet is read.
+            true => sys::read_at(&file, &mut self.buffer, 0).ok(),
+            false => None,
+        };
+        let stat = sys::stat_file(&file).map_err(failed)?;
+        if stat.file_type != FileType::File {
+            return Err(shared.changed(node));
+        }
+        let is_quiet = shared.quiet.covers(&stat);
+        let head = read.filter(|_| is_quiet && !data::is_sparse(&stat));
+        let xattrs = sys::file_xattrs(&file).map_err(failed)?;
+        Ok(Opened {
+            file,
+            attributes: Attributes { stat, xattrs },
+            is_quiet,
+            head: head.unwrap_or(0),
+        })
+    }
+
+    /// Whether files are read before they are looked at.
+    fn reads_first(&self) -> bool {
+        let quiet = self.shared.quiet;
+        let route = quiet.device().map(|device| self.shared.routes.for_source(device));
+        route.is_some_and(|route| route.method() == Method::ReadWrite)
     }
 
     /// Copies a large file, and lets idle workers join.
     fn copy_large(
         &mut self,
-        queue: &Queue<'_, Job>,
-        route: &Arc<Route>,
+        queue: &mut Queue<'_, Job>,
+        route: &Route,
         pair: Pair<'_>,
         attributes: Attributes,
         node: NodeId,
     ) -> Result<()> {
         let shared = self.shared;
         let stat = attributes.stat;
-        let is_shared = route.share(&shared.routes, pair, &stat);
+        let is_shared = route.share(&shared.routes, pair);
         if is_shared.map_err(|fault| shared.fault(node, fault))? {
             return self.finish(pair, &attributes, node);
         }
@@ -124,7 +175,7 @@ impl<'s> Worker<'s> {
     /// Joins in on a large file, unless all of it is taken.
     pub(super) fn help(
         &mut self,
-        queue: &Queue<'_, Job>,
+        queue: &mut Queue<'_, Job>,
         sides: Sides<'_>,
         large: &Large,
     ) -> Result<()> {
@@ -151,18 +202,18 @@ impl<'s> Worker<'s> {
         if !stat.is_same_object(&large.created) {
             return Err(shared.tampered(large.node));
         }
-        let route = self.route(found.device);
+        let route = shared.routes.for_source(found.device);
         let pair = Pair {
             from: &file,
             to: &created,
         };
-        self.copy_parts(queue, &route, pair, large)
+        self.copy_parts(queue, route, pair, large)
     }
 
     /// Copies parts until none is left; whoever copies the last one finishes.
     fn copy_parts(
         &mut self,
-        queue: &Queue<'_, Job>,
+        queue: &mut Queue<'_, Job>,
         route: &Route,
         pair: Pair<'_>,
         large: &Large,
@@ -184,46 +235,23 @@ impl<'s> Worker<'s> {
         Ok(())
     }
 
+    /// Sets what belongs to a file, and looks whether the source stood still.
     fn finish(&self, pair: Pair<'_>, attributes: &Attributes, node: NodeId) -> Result<()> {
         let shared = self.shared;
-        finish(pair, attributes, self.rules, &shared.losses)
-            .map_err(|error| shared.create_error(node, error))?;
-        let now = sys::stat_file(pair.from)
-            .map_err(|error| shared.source_error("read", node, error))?;
+        self.set_attributes(pair, attributes, node)?;
+        let now =
+            sys::stat_file(pair.from).map_err(|error| shared.source_error("read", node, error))?;
         if now.size != attributes.stat.size || now.modified != attributes.stat.modified {
             return Err(shared.changed(node));
         }
         Ok(())
     }
-}
 
-fn finish(
-    pair: Pair<'_>,
-    attributes: &Attributes,
-    rules: Rules,
-    losses: &Losses,
-) -> io::Result<()> {
-    attributes::finish_file(pair.to, attributes, rules, losses)
-}
-
-/// Looks at what was `opened`, which has to be what was listed.
-fn look_at(shared: &Shared<'_>, opened: io::Result<File>, node: NodeId) -> Result<Opened> {
-    let file = match opened {
-        // Listed as a file a moment ago, and a link or gone by now.
-        Err(error) if sys::is_not_a_real_dir(&error) => return Err(shared.changed(node)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(shared.changed(node)),
-        opened => opened.map_err(|error| shared.source_error("open", node, error))?,
-    };
-    let failed = |error| shared.source_error("read", node, error);
-    let stat = sys::stat_file(&file).map_err(failed)?;
-    if stat.file_type != FileType::File {
-        return Err(shared.changed(node));
+    fn set_attributes(&self, pair: Pair<'_>, attributes: &Attributes, node: NodeId) -> Result<()> {
+        let shared = self.shared;
+        attributes::finish_file(pair.to, attributes, self.rules, &shared.losses)
+            .map_err(|error| shared.create_error(node, error))
     }
-    let xattrs = sys::file_xattrs(&file).map_err(failed)?;
-    Ok(Opened {
-        file,
-        attributes: Attributes { stat, xattrs },
-    })
 }
 
 impl Shared<'_> {

@@ -40,7 +40,7 @@ pub(super) fn finish(
     total: Total,
     progress: &dyn Progress,
 ) -> Result<Linked> {
-    let mut finisher = Finisher::new(shared)?;
+    let mut finisher = Finisher::new(shared);
     let report = || report_step(progress, &shared.counters, Phase::Copying, total);
     let mut linked = Linked::default();
     for chunk in leftover.hardlinks.chunks(REPORT_LINKS) {
@@ -76,15 +76,15 @@ struct Finisher<'s> {
 }
 
 impl<'s> Finisher<'s> {
-    fn new(shared: &'s Shared<'s>) -> Result<Self> {
-        let (source, target) = shared.handles()?;
-        let (_, linked) = shared.handles()?;
-        Ok(Self {
+    fn new(shared: &'s Shared<'s>) -> Self {
+        let (source, target) = shared.handles();
+        let (_, linked) = shared.handles();
+        Self {
             shared,
             source,
             target,
             linked,
-        })
+        }
     }
 
     fn make_hard_link(&mut self, node: NodeId, first: NodeId) -> Result<()> {

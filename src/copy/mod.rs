@@ -12,6 +12,7 @@ mod flatten;
 mod links_file;
 mod preflight;
 mod publish;
+mod quiet;
 mod stage;
 mod target;
 mod tree;

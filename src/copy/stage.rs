@@ -8,7 +8,7 @@ use crate::dest::Staging;
 use crate::dest::attributes::Losses;
 use crate::dest::merge::Folders;
 use crate::error::{Error, ErrorKind, Result};
-use crate::handles::{Check, Handles, limit_for};
+use crate::handles::{Handles, limit_for};
 use crate::plan::{NewNode, NodeId, NodeKind, Plan};
 use crate::probe::{self, Capabilities};
 use crate::progress::{Phase, Progress, Total};
@@ -21,6 +21,7 @@ use super::flatten::{Growth, flatten};
 use super::links_file;
 use super::preflight::{self, Need, OnNoSymlinks};
 use super::publish::Staged;
+use super::quiet::Quiet;
 use super::target::{SourceKind, Target};
 use super::tree::{self, Shared, Tree, report_step};
 use super::{Options, Outcome};
@@ -31,6 +32,7 @@ pub(super) struct Prepared {
     tree: Tree,
     totals: Totals,
     detail: Detail,
+    quiet: Quiet,
 }
 
 impl Prepared {
@@ -41,6 +43,7 @@ impl Prepared {
         progress: &dyn Progress,
     ) -> Result<Self> {
         scan::announce(progress)?;
+        let quiet = Quiet::since_now(&target.source_dir);
         let detail = match options.dry_run || progress.wants_bytes_total() {
             true => Detail::Sizes,
             false => Detail::Names,
@@ -55,6 +58,7 @@ impl Prepared {
             target,
             totals: scan.totals,
             detail,
+            quiet,
         })
     }
 
@@ -154,6 +158,8 @@ impl Prepared {
             options.threads(),
         );
         shared.ownership = options.ownership;
+        shared.quiet = self.quiet;
+        shared.inherits_group = staging.inherits_group();
         shared.keeps_modes = found.modes.is_yes();
         shared.keeps_hardlinks = found.hardlinks.is_yes() && self.tree.flattened.is_none();
         let total = self.total();
@@ -199,8 +205,7 @@ impl Prepared {
             Error::io("read", path, error)
         };
         let limit = limit_for(1);
-        let mut handles = Handles::new(&self.target.source_dir, Check::None, limit)
-            .map_err(|error| failed(NodeId::ROOT, error))?;
+        let mut handles = Handles::new(&self.target.source_dir, limit);
         let mut times = HashMap::new();
         for link in plan.nodes().filter(|node| plan.kind(*node) == NodeKind::Symlink) {
             let dir = handles

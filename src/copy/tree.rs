@@ -15,14 +15,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::dest::attributes::{self, Attributes, Losses, Ownership, Rules};
 use crate::error::{Error, ErrorKind, Result};
-use crate::handles::{CannotEnter, Check, Handles, limit_for};
+use crate::handles::{CannotEnter, Handles, limit_for};
 use crate::plan::{NodeId, NodeKind, Plan};
 use crate::pool::{self, Queue};
 use crate::progress::{Counters, Phase, Progress, Total};
 use crate::sys::{self, Dir, Stat};
 
-use super::data::{BUFFER, Route, Routes};
+use super::data::{BUFFER, Routes};
 use super::file::{Copied, Large};
+use super::quiet::Quiet;
 
 /// Files of one folder that one job copies. A folder with more is shared out:
 /// enough jobs for all cores, few enough that taking them costs nothing.
@@ -40,8 +41,10 @@ pub(super) struct Shared<'s> {
     pub threads: usize,
     pub routes: Routes,
     pub ownership: Ownership,
+    pub inherits_group: bool,
     pub keeps_modes: bool,
     pub keeps_hardlinks: bool,
+    pub quiet: Quiet,
     pub counters: Counters,
     pub losses: Losses,
     names: Mutex<HashMap<(u64, u64), NodeId>>,
@@ -85,7 +88,6 @@ pub(super) struct Worker<'s> {
     pub buffer: Vec<u8>,
     /// The way to files that stand in for links from other folders.
     elsewhere: Handles<'s>,
-    route: Option<(u64, Arc<Route>)>,
     leftover: Leftover,
 }
 
@@ -125,13 +127,12 @@ pub(super) fn copy_files(
 
 fn work(shared: &Shared<'_>, queue: &mut Queue<'_, Job>) -> Result<Leftover> {
     let isolation = sys::isolate_thread(&[shared.source_root, shared.target_root]);
-    let (mut source, mut target) = shared.handles()?;
+    let (mut source, mut target) = shared.handles();
     let mut worker = Worker {
         shared,
         rules: shared.rules(isolation.exact_modes),
         buffer: vec![0; BUFFER],
-        elsewhere: shared.handles()?.0,
-        route: None,
+        elsewhere: shared.handles().0,
         leftover: Leftover::default(),
     };
     while let Some(job) = queue.next() {
@@ -152,7 +153,12 @@ fn work(shared: &Shared<'_>, queue: &mut Queue<'_, Job>) -> Result<Leftover> {
 }
 
 impl<'s> Worker<'s> {
-    fn copy_dir(&mut self, queue: &Queue<'_, Job>, sides: Sides<'_>, node: NodeId) -> Result<()> {
+    fn copy_dir(
+        &mut self,
+        queue: &mut Queue<'_, Job>,
+        sides: Sides<'_>,
+        node: NodeId,
+    ) -> Result<()> {
         let shared = self.shared;
         let plan = shared.target_plan();
         let stat = sys::stat_dir(sides.from)
@@ -197,14 +203,7 @@ impl<'s> Worker<'s> {
     /// Makes the folder `node` with room for what comes into it.
     fn make_dir(&self, sides: Sides<'_>, node: NodeId) -> Result<()> {
         let shared = self.shared;
-        let origin = shared.origin(node);
-        // A folder that a link led to stands elsewhere: its mode comes later.
-        let mode = match shared.tree.flattened {
-            None => sys::stat_at(sides.from, shared.source_plan().name(origin))
-                .map_err(|error| shared.source_error("read", node, error))?
-                .mode,
-            Some(_) => 0o700,
-        };
+        let mode = shared.source_plan().dir_mode(shared.origin(node));
         let name = shared.target_plan().name(node);
         sys::create_dir(sides.to, name, mode & 0o777 | 0o700)
             .map_err(|error| shared.create_error(node, error))
@@ -213,7 +212,7 @@ impl<'s> Worker<'s> {
     /// Copies the files among `count` children of `node`, from the `first` on.
     fn copy_files(
         &mut self,
-        queue: &Queue<'_, Job>,
+        queue: &mut Queue<'_, Job>,
         sides: Sides<'_>,
         node: NodeId,
         first: usize,
@@ -226,6 +225,7 @@ impl<'s> Worker<'s> {
             if plan.kind(child) != NodeKind::File {
                 continue;
             }
+            queue.share();
             match self.copy_file(queue, sides, child)? {
                 Copied::Whole(size) => {
                     files += 1;
@@ -256,18 +256,6 @@ impl<'s> Worker<'s> {
         };
         sys::open_file(from, plan.name(origin))
     }
-
-    /// The route from `device`, usually the same as for the last file.
-    pub(super) fn route(&mut self, device: u64) -> Arc<Route> {
-        match &self.route {
-            Some((known, route)) if *known == device => Arc::clone(route),
-            _ => {
-                let route = self.shared.routes.for_source(device);
-                self.route = Some((device, Arc::clone(&route)));
-                route
-            }
-        }
-    }
 }
 
 impl<'s> Shared<'s> {
@@ -287,8 +275,10 @@ impl<'s> Shared<'s> {
             threads,
             routes,
             ownership: Ownership::Caller,
+            inherits_group: true,
             keeps_modes: true,
             keeps_hardlinks: true,
+            quiet: Quiet::never(),
             counters: Counters::default(),
             losses: Losses::default(),
             names: Mutex::new(HashMap::new()),
@@ -320,18 +310,16 @@ impl<'s> Shared<'s> {
         Rules {
             ownership: self.ownership,
             exact_modes,
+            inherits_group: self.inherits_group,
             keeps_modes: self.keeps_modes,
         }
     }
 
     /// The handles of one worker to both sides.
-    pub(super) fn handles(&self) -> Result<(Handles<'s>, Handles<'s>)> {
+    pub(super) fn handles(&self) -> (Handles<'s>, Handles<'s>) {
         let limit = limit_for(self.threads);
-        let source = Handles::new(self.source_root, Check::None, limit)
-            .map_err(|error| Error::io("read", self.source_shown, error))?;
-        let target = Handles::new(self.target_root, Check::SameOwnerAndDevice, limit)
-            .map_err(|error| Error::io("read", self.target_shown, error))?;
-        Ok((source, target))
+        let source = Handles::new(self.source_root, limit);
+        (source, Handles::new(self.target_root, limit))
     }
 
     /// Opens both sides of the folder `node` of the tree that is written.
@@ -377,6 +365,11 @@ impl<'s> Shared<'s> {
         let xattrs = sys::dir_xattrs(sides.from)
             .map_err(|error| self.source_error("read", node, error))?;
         let attributes = Attributes { stat, xattrs };
+        let rules = Rules {
+            // The staging folder itself was made for its owner alone.
+            exact_modes: rules.exact_modes && node != NodeId::ROOT,
+            ..rules
+        };
         attributes::finish_dir(sides.to, &attributes, rules, &self.losses)
             .map_err(|error| self.create_error(node, error))
     }

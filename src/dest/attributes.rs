@@ -36,6 +36,8 @@ pub(crate) struct Rules {
     pub ownership: Ownership,
     /// Files and folders get exactly the mode that they are created with.
     pub exact_modes: bool,
+    /// New folders get the group, and the bit for it, of the one around them.
+    pub inherits_group: bool,
     /// The file system keeps permission bits.
     pub keeps_modes: bool,
 }
@@ -141,7 +143,11 @@ pub(crate) fn finish_dir(
     let stat = &attributes.stat;
     let mode = settle_owner(dir, stat, rules, losses)?;
     // A folder inherits the set-group-ID bit of the one that it was made in.
-    if dir.stat()?.mode != mode {
+    let is_made_so = rules.exact_modes
+        && !rules.inherits_group
+        && mode & !0o777 == 0
+        && mode & 0o700 == 0o700;
+    if !is_made_so && dir.stat()?.mode != mode {
         set_mode(dir, mode, rules, losses)?;
     }
     set_times(dir, stat, losses)

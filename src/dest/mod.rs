@@ -91,6 +91,13 @@ impl Staging {
         &self.dir
     }
 
+    /// Whether folders made in here get the group, and the bit for it, of
+    /// their parent.
+    pub(crate) fn inherits_group(&self) -> bool {
+        const SET_GROUP_ID: u32 = 0o2000;
+        sys::stat_dir(&self.dir).map_or(true, |stat| stat.mode & SET_GROUP_ID != 0)
+    }
+
     /// The folder that the staging folder stands in.
     pub(crate) fn parent(&self) -> &Dir {
         &self.parent

@@ -60,6 +60,8 @@ struct Node {
     name_len: u16,
     depth: u16,
     kind: NodeKind,
+    /// A folder's mode; 0 for all else.
+    mode: u16,
     /// Bytes of a file; the fingerprint of a folder's time.
     size: u64,
     /// A folder's first child, or where a link's target begins in the heap.
@@ -84,6 +86,7 @@ impl Plan {
             name_len: 0,
             depth: 0,
             kind: NodeKind::Dir,
+            mode: 0,
             size: 0,
             first: 0,
             count: 0,
@@ -115,6 +118,7 @@ impl Plan {
                 name_len: u16::try_from(child.name.len()).map_err(|_| TooLarge)?,
                 depth,
                 kind: child.kind,
+                mode: 0,
                 size: child.size,
                 first: at,
                 count: u32::try_from(target.len()).map_err(|_| TooLarge)?,
@@ -132,9 +136,17 @@ impl Plan {
         Ok(at)
     }
 
-    /// Remembers when the folder `dir` was last changed, to notice it later.
-    pub(crate) fn set_fingerprint(&mut self, dir: NodeId, fingerprint: u64) {
-        self.nodes[dir.index()].size = fingerprint;
+    /// Remembers when the folder `dir` was last changed, to notice it later,
+    /// and its mode.
+    pub(crate) fn set_dir(&mut self, dir: NodeId, fingerprint: u64, mode: u32) {
+        let node = &mut self.nodes[dir.index()];
+        node.size = fingerprint;
+        node.mode = (mode & 0o7777) as u16;
+    }
+
+    /// The mode of a folder.
+    pub(crate) fn dir_mode(&self, dir: NodeId) -> u32 {
+        u32::from(self.nodes[dir.index()].mode)
     }
 
     /// The fingerprint of a folder's time.
@@ -296,6 +308,6 @@ pub(crate) mod tests {
 
     #[test]
     fn a_node_takes_no_more_than_its_bound() {
-        assert!(size_of::<Node>() <= 40);
+        assert!(size_of::<Node>() <= 32);
     }
 }

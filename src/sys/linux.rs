@@ -103,6 +103,22 @@ pub(crate) fn gains_from_allocation(dir: &Dir) -> bool {
     matches!(magic(dir), Ok(EXT4))
 }
 
+/// Whether the file system of `dir` is known to note every change of a file
+/// by this machine's own clock. A server has its own, and FAT notes no change.
+pub(crate) fn notes_changes(dir: &Dir) -> bool {
+    const EXT4: u32 = 0xef53;
+    const XFS: u32 = 0x5846_5342;
+    const BTRFS: u32 = 0x9123_683e;
+    const TMPFS: u32 = 0x0102_1994;
+    matches!(magic(dir), Ok(EXT4 | XFS | BTRFS | TMPFS))
+}
+
+/// Closes a file. The C library's own `close` may be cancelled, and pays for
+/// that with a hundredth of the time that a copy of many small files takes.
+pub(crate) fn close_file(file: File) {
+    raw::close(file.into());
+}
+
 /// Reserves `len` bytes of storage for `file` and sets its size.
 pub(crate) fn allocate(file: &File, len: u64) -> io::Result<()> {
     retry(|| rustix::fs::fallocate(file, FallocateFlags::empty(), 0, len))

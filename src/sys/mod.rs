@@ -36,6 +36,8 @@ mod windows;
 #[cfg(windows)]
 pub(crate) use windows::*;
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 /// What kind of thing a name stands for. A link is itself, not its target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FileType {
@@ -56,6 +58,15 @@ pub(crate) struct Timestamp {
 }
 
 impl Timestamp {
+    /// The present, by this machine's clock.
+    pub(crate) fn now() -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self {
+            secs: i64::try_from(now.as_secs()).unwrap_or(i64::MAX),
+            nanos: now.subsec_nanos(),
+        }
+    }
+
     /// The time as nanoseconds since 1970, wrapping in the year 2262: an
     /// identity to compare, not a date.
     pub(crate) fn as_fingerprint(self) -> u64 {
@@ -76,6 +87,8 @@ pub(crate) struct Stat {
     pub allocated: u64,
     pub modified: Timestamp,
     pub accessed: Timestamp,
+    /// When content or attributes were last changed; nobody can set it back.
+    pub changed: Timestamp,
     pub device: u64,
     pub inode: u64,
     pub links: u64,

@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 
 /// Gives the calling thread its own file descriptor table with only `keep` and
 /// the three standard streams in it.
@@ -53,6 +53,12 @@ pub(super) fn map_executable(file: BorrowedFd<'_>) -> io::Result<()> {
         munmap(at, PAGE)?;
     }
     Ok(())
+}
+
+/// Closes a descriptor by the bare system call.
+pub(super) fn close(fd: OwnedFd) {
+    // SAFETY: the descriptor was owned, and is given up here.
+    unsafe { rustix::io::close(fd.into_raw_fd()) };
 }
 
 fn close_range(first: u32, last: u32) -> io::Result<()> {

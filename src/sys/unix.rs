@@ -379,6 +379,10 @@ fn stat_from(stat: &rustix::fs::Stat) -> Stat {
             secs: stat.st_atime as i64,
             nanos: stat.st_atime_nsec as u32,
         },
+        changed: Timestamp {
+            secs: stat.st_ctime as i64,
+            nanos: stat.st_ctime_nsec as u32,
+        },
         device: stat.st_dev as u64,
         inode: stat.st_ino as u64,
         links: stat.st_nlink as u64,

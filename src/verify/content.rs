@@ -7,7 +7,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::error::{Error, Result};
-use crate::handles::{Check, Handles, limit_for};
+use crate::handles::{Handles, limit_for};
 use crate::plan::{NodeId, NodeKind};
 use crate::pool::{self, Queue};
 use crate::progress::{Counters, Phase, Progress, Total};
@@ -96,7 +96,7 @@ pub(super) fn compare(
     let report = || progress.report(&counters.status(Phase::Verifying, total));
     let work = |queue: &mut Queue<'_, Job<'_>>| {
         sys::isolate_thread(&[&left.root, &right.root]);
-        let mut reader = Reader::new(left, right, threads)?;
+        let mut reader = Reader::new(left, right, threads);
         while let Some(job) = queue.next() {
             match job {
                 Job::Pairs(pairs) => reader.compare_pairs(pairs, counters)?,
@@ -126,13 +126,13 @@ struct SideReader<'s> {
 }
 
 impl<'s> Reader<'s> {
-    fn new(left: &'s Side<'s>, right: &'s Side<'s>, threads: usize) -> Result<Self> {
-        Ok(Self {
-            left: SideReader::new(left, threads)?,
-            right: SideReader::new(right, threads)?,
+    fn new(left: &'s Side<'s>, right: &'s Side<'s>, threads: usize) -> Self {
+        Self {
+            left: SideReader::new(left, threads),
+            right: SideReader::new(right, threads),
             buffer: vec![0; BUFFER],
             hashed: Hashed::default(),
-        })
+        }
     }
 
     fn compare_pairs(&mut self, pairs: &[(NodeId, NodeId)], counters: &Counters) -> Result<()> {
@@ -226,10 +226,9 @@ impl<'s> Reader<'s> {
 }
 
 impl<'s> SideReader<'s> {
-    fn new(side: &'s Side<'s>, threads: usize) -> Result<Self> {
-        let handles = Handles::new(&side.root, Check::None, limit_for(threads))
-            .map_err(|error| Error::io("read", side.shown, error))?;
-        Ok(Self { side, handles })
+    fn new(side: &'s Side<'s>, threads: usize) -> Self {
+        let handles = Handles::new(&side.root, limit_for(threads));
+        Self { side, handles }
     }
 
     fn open(&mut self, node: NodeId) -> Result<File> {
