@@ -71,3 +71,37 @@ fn leads_to(plan: &Plan, resolution: Resolution) -> &'static str {
         Resolution::Loop => "loop",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::tests::{dir, file, link};
+
+    /// A file of version 1 stays what it is: later versions read it.
+    #[test]
+    fn the_document_is_the_golden_file() {
+        let mut plan = Plan::new();
+        let mut odd = link("odd", "x");
+        odd.name = b"caf\xe9".as_slice().into();
+        odd.target = Some(b"\xff".as_slice().into());
+        let links = vec![
+            dir("lib"),
+            link("a.so", "lib/a.so"),
+            link("current", "lib"),
+            link("gone", "lib/missing"),
+            link("python", "/usr/bin/python3"),
+            link("self", "self"),
+            odd,
+        ];
+        plan.set_children(NodeId::ROOT, links).unwrap();
+        let lib = plan.child(NodeId::ROOT, b"lib").unwrap();
+        plan.set_children(lib, vec![file("a.so"), link("b.so", "a.so")]).unwrap();
+        let time = Timestamp {
+            secs: 1_700_000_000,
+            nanos: 123_456_789,
+        };
+        let times = plan.nodes().map(|node| (node, time)).collect();
+        let golden = include_str!("../../tests/data/bundlecp-links.json");
+        assert_eq!(String::from_utf8(document(&plan, &times)).unwrap(), golden);
+    }
+}

@@ -1,0 +1,140 @@
+#!/usr/bin/env bash
+# Times `bundlecp -R` against cp, rsync, xcp, cpz and fcp, and prints one table
+# of medians and ratios. Every round runs all commands once, one after the
+# other, so that a machine whose speed drifts is fair to all of them.
+#
+#   benches/peers.sh [ROUNDS]      default 15; run it on a quiet machine, as root
+#
+# Inputs, made once and kept in the cache: a scientific PyInstaller bundle, a
+# node_modules of over 20,000 files, a folder of 50,000 files, a file of 2 GiB.
+# File systems: ext4 on a loop image, tmpfs, XFS with reflinks on a loop image.
+set -euo pipefail
+
+rounds=${1:-15}
+root=$(cd "$(dirname "$0")/.." && pwd)
+cache=${BUNDLECP_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/bundlecp}/peers
+mkdir -p "$cache"
+work=$(mktemp -d "${TMPDIR:-/tmp}/bundlecp-peers.XXXXXX")
+
+cleanup() {
+  local mount
+  for mount in ext4 tmpfs xfs; do
+    mountpoint -q "$work/$mount" && umount "$work/$mount"
+  done
+  rm -rf "$work"
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM HUP
+
+install_tools() {
+  local missing=()
+  command -v hyperfine >/dev/null || missing+=(hyperfine)
+  command -v rsync >/dev/null || missing+=(rsync)
+  command -v mkfs.ext4 >/dev/null || missing+=(e2fsprogs)
+  command -v mkfs.xfs >/dev/null || missing+=(xfsprogs)
+  if ((${#missing[@]})); then
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y "${missing[@]}" >/dev/null
+  fi
+  local crate
+  for crate in xcp cpz fcp; do
+    [[ -x $cache/bin/$crate ]] || cargo install --quiet --locked --root "$cache" "$crate"
+  done
+  if [[ -z ${BUNDLECP:-} ]]; then
+    cargo build --quiet --release --manifest-path "$root/Cargo.toml"
+    BUNDLECP=$root/target/release/bundlecp
+  fi
+}
+
+# Each input is made under another name and renamed, so that half of one is
+# never used.
+make_inputs() {
+  if [[ ! -d $cache/S ]]; then
+    rm -rf "$cache/S.part" && mkdir "$cache/S.part"
+    python3 -m venv "$cache/S.part/venv"
+    "$cache/S.part/venv/bin/pip" install --quiet pyinstaller numpy scipy pandas matplotlib pillow
+    cat >"$cache/S.part/sci.py" <<'PY'
+import numpy, pandas, PIL.Image, scipy.linalg, scipy.stats
+import matplotlib
+matplotlib.use("Agg")
+import matplotlib.pyplot
+print(pandas.DataFrame(numpy.linalg.inv(numpy.eye(3))).sum().sum())
+PY
+    (cd "$cache/S.part" && venv/bin/pyinstaller --log-level ERROR sci.py)
+    mv "$cache/S.part/dist/sci" "$cache/S"
+    rm -rf "$cache/S.part"
+  fi
+  if [[ ! -d $cache/N ]]; then
+    rm -rf "$cache/N.part" && mkdir "$cache/N.part"
+    (cd "$cache/N.part" && npm init -y >/dev/null &&
+      npm install --silent --ignore-scripts --no-audit --no-fund \
+        next@15 webpack@5 typescript@5 eslint@9 jest@29 vite@7 antd@5 >/dev/null)
+    mv "$cache/N.part/node_modules" "$cache/N"
+    rm -rf "$cache/N.part"
+  fi
+  if [[ ! -d $cache/F ]]; then
+    python3 - "$cache/F.part" <<'PY'
+import os, sys
+os.mkdir(sys.argv[1])
+for n in range(50_000):
+    with open(f"{sys.argv[1]}/file-{n:05}", "wb") as file:
+        file.write(b"%d\n" % n * 100)
+PY
+    mv "$cache/F.part" "$cache/F"
+  fi
+}
+
+mount_all() {
+  mkdir "$work"/{ext4,tmpfs,xfs}
+  truncate -s 16G "$work/ext4.img" && mkfs.ext4 -q -F "$work/ext4.img"
+  mount -o loop "$work/ext4.img" "$work/ext4"
+  mount -t tmpfs -o size=10g tmpfs "$work/tmpfs"
+  truncate -s 8G "$work/xfs.img" && mkfs.xfs -q -m reflink=1 "$work/xfs.img"
+  mount -o loop "$work/xfs.img" "$work/xfs"
+}
+
+# measure FILESYSTEM INPUT ROUNDS NAME=COMMAND...
+measure() {
+  local filesystem=$1 input=$2 rounds=$3 dir=$work/$1 round
+  shift 3
+  # The first commits of a new image are slower than all later ones.
+  sync "$dir" && sleep 1
+  cd "$dir"
+  for ((round = 0; round <= rounds; round++)); do
+    local arguments=() pair
+    for pair in "$@"; do
+      arguments+=(--command-name "${pair%%=*}" "${pair#*=}")
+    done
+    hyperfine -N --style none --runs 1 --prepare 'rm -rf D' \
+      --export-json "$work/$filesystem-$input-$round.json" "${arguments[@]}" >/dev/null 2>&1
+  done
+  rm -rf D
+  cd "$root"
+}
+
+main() {
+  install_tools
+  make_inputs
+  mount_all
+  local cp="cp=cp -a SRC D" rsync="rsync=rsync -a SRC/ D" xcp="xcp=$cache/bin/xcp -r SRC D"
+  local cpz="cpz=$cache/bin/cpz SRC D" fcp="fcp=$cache/bin/fcp SRC D"
+  local ours="bundlecp=$BUNDLECP -R SRC D"
+  local filesystem input all
+  for filesystem in ext4 tmpfs xfs; do
+    for input in S N; do
+      cp -a "$cache/$input" "$work/$filesystem/$input"
+      all=("${cp//SRC/$input}" "${xcp//SRC/$input}" "${cpz//SRC/$input}" "${fcp//SRC/$input}")
+      [[ $filesystem == xfs ]] || all+=("${rsync//SRC/$input}")
+      measure "$filesystem" "$input" "$rounds" "${all[@]}" "${ours//SRC/$input}"
+    done
+  done
+  cp -a "$cache/F" "$work/ext4/F"
+  measure ext4 F "$rounds" "${cp//SRC/F}" "${xcp//SRC/F}" "${cpz//SRC/F}" "${ours//SRC/F}"
+  rm -rf "$work/ext4"/{S,N,F}
+  head -c 2G /dev/urandom >"$work/ext4/G"
+  sync "$work/ext4"
+  measure ext4 G 5 "${cp//SRC/G}" "${xcp//SRC/G}" "${cpz//SRC/G}" "${ours//SRC/G}"
+  python3 "$root/benches/peers.py" "$work" "$cache" "$BUNDLECP"
+}
+
+main
