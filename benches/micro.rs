@@ -41,7 +41,14 @@ fn scan_and_plan(bencher: Bencher) {
     options.dry_run = true;
     bencher
         .counter(ItemsCount::new(DIRS * FILES))
-        .bench_local(|| copy(&[tree.clone()], &temp.path().join("copy"), &options, &Silent));
+        .bench_local(|| {
+            copy(
+                &[tree.clone()],
+                &temp.path().join("copy"),
+                &options,
+                &Silent,
+            )
+        });
 }
 
 /// Scan, plan and writer together, on one thread and on all.

@@ -21,10 +21,18 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let found = probe_dir(temp.path())?;
     let links = found.symlinks.name();
-    row("probe", &format!("{}: symbolic links {links}", found.filesystem));
+    row(
+        "probe",
+        &format!("{}: symbolic links {links}", found.filesystem),
+    );
 
     let good = temp.path().join("copy");
-    let copied = copy(&[bundle.clone()], &good, &copy::Options::default(), &Silent)?;
+    let copied = copy(
+        std::slice::from_ref(&bundle),
+        &good,
+        &copy::Options::default(),
+        &Silent,
+    )?;
     let seconds = copied.duration.as_secs_f64();
     row(
         "copy",
@@ -36,19 +44,31 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let options = verify::Options::default();
     let proof = verify(&bundle, &good, &options, &Silent)?;
-    row("verify", &format!("{} differences", proof.differences.len()));
+    row(
+        "verify",
+        &format!("{} differences", proof.differences.len()),
+    );
 
     let flat = temp.path().join("flattened");
     let size = flatten(&bundle, &flat)?;
     let grown = size as f64 / copied.bytes.max(1) as f64;
-    row("flatten", &format!("as most tools copy: {size} bytes, {grown:.2} times"));
+    row(
+        "flatten",
+        &format!("as most tools copy: {size} bytes, {grown:.2} times"),
+    );
 
     let lost = verify(&bundle, &flat, &options, &Silent)?;
     let of_links = [DifferenceKind::Flattened, DifferenceKind::Missing];
-    let links = lost.differences.iter().filter(|found| of_links.contains(&found.kind));
+    let links = lost
+        .differences
+        .iter()
+        .filter(|found| of_links.contains(&found.kind));
     for difference in links {
         let was = difference.left.as_deref().unwrap_or("nothing");
-        row(difference.kind.name(), &format!("{}: {was}", difference.path));
+        row(
+            difference.kind.name(),
+            &format!("{}: {was}", difference.path),
+        );
     }
 
     if !proof.is_equal() {
@@ -67,10 +87,19 @@ fn make_bundle(root: &Path) -> Result<PathBuf, Box<dyn Error>> {
     let internal = root.join("_internal");
     fs::create_dir_all(internal.join("numpy.libs"))?;
     fs::create_dir_all(internal.join("empty"))?;
-    fs::write(root.join("app"), "#!/bin/sh\nexec cat \"$(dirname \"$0\")/_internal/libblas.so\"\n")?;
-    fs::write(internal.join("numpy.libs/libblas-3.so"), vec![b'b'; 3 << 20])?;
+    fs::write(
+        root.join("app"),
+        "#!/bin/sh\nexec cat \"$(dirname \"$0\")/_internal/libblas.so\"\n",
+    )?;
+    fs::write(
+        internal.join("numpy.libs/libblas-3.so"),
+        vec![b'b'; 3 << 20],
+    )?;
     fs::write(internal.join("base_library.zip"), vec![b'z'; 1 << 20])?;
-    fs::hard_link(internal.join("base_library.zip"), internal.join("library.zip"))?;
+    fs::hard_link(
+        internal.join("base_library.zip"),
+        internal.join("library.zip"),
+    )?;
     let links = [
         ("libblas-3.so", "numpy.libs/libblas-3.so"),
         ("libblas.so", "libblas-3.so"),

@@ -12,6 +12,8 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::text::escape_path;
+
 /// The result of an operation of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -149,8 +151,7 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = self.inner.path.to_string_lossy();
-        let path = crate::path::escape(&path);
+        let path = escape_path(&self.inner.path);
         write!(out, "{} `{path}`", self.inner.operation)
     }
 }

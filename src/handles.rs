@@ -88,8 +88,7 @@ impl<'r> Handles<'r> {
         name: &[u8],
     ) -> Result<(), CannotEnter> {
         let parent = self.deepest();
-        let dir = sys::open_dir(parent, name)
-            .map_err(|source| CannotEnter { node, source })?;
+        let dir = sys::open_dir(parent, name).map_err(|source| CannotEnter { node, source })?;
         if self.open.len() == self.limit {
             self.open.pop_front();
         }
@@ -121,7 +120,8 @@ mod tests {
     fn any_order_of_visits_ends_in_the_right_folder_with_one_handle_open() {
         let temp = tempfile::tempdir().unwrap();
         let mut plan = Plan::new();
-        plan.set_children(NodeId::ROOT, vec![dir("a"), dir("b")]).unwrap();
+        plan.set_children(NodeId::ROOT, vec![dir("a"), dir("b")])
+            .unwrap();
         for name in [b"a", b"b"] {
             let node = plan.child(NodeId::ROOT, name).unwrap();
             plan.set_children(node, vec![dir("x"), dir("y")]).unwrap();

@@ -39,10 +39,7 @@ mod tests {
 
     #[test]
     fn times_have_nine_digits() {
-        let time = Timestamp {
-            secs: -1,
-            nanos: 5,
-        };
+        let time = Timestamp { secs: -1, nanos: 5 };
         assert_eq!(rfc3339(time), "1969-12-31T23:59:59.000000005Z");
     }
 
@@ -50,6 +47,9 @@ mod tests {
     fn only_what_is_no_text_has_its_bytes_beside_it() {
         let json = |name: &[u8]| serde_json::to_string(&RelPath::from_names([name])).unwrap();
         assert_eq!(json("é".as_bytes()), r#"{"path":"é"}"#);
-        assert_eq!(json(b"\xe9"), r#"{"path":"\u{fffd}","path_base64":"6Q=="}"#.replace("\\u{fffd}", "\u{fffd}"));
+        assert_eq!(
+            json(b"\xe9"),
+            r#"{"path":"\u{fffd}","path_base64":"6Q=="}"#.replace("\\u{fffd}", "\u{fffd}")
+        );
     }
 }

@@ -59,6 +59,7 @@ mod probe;
 mod progress;
 mod scan;
 mod sys;
+mod text;
 pub mod verify;
 
 pub use dest::attributes::Ownership;
@@ -69,3 +70,4 @@ pub use path::{LinkTarget, RelPath};
 pub use probe::{Capabilities, Support, probe_dir};
 pub use progress::{Phase, Progress, Silent, Status};
 pub use scan::SpecialFiles;
+pub use text::escape_path;

@@ -7,12 +7,13 @@
 //! it leads. Nothing here touches a file system.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Serialize, Serializer};
 
 use crate::json;
 use crate::sys;
+use crate::text::escape_bytes;
 
 /// A relative path of one or more plain names, or the empty path of the root.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -44,6 +45,14 @@ impl RelPath {
     /// Whether this is the root itself.
     pub fn is_root(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+/// The bytes of a path as they are. What they say is not checked: this is for
+/// showing paths, not for joining them.
+impl From<&Path> for RelPath {
+    fn from(path: &Path) -> Self {
+        Self(sys::os_to_bytes(path.as_os_str()).into())
     }
 }
 
@@ -102,31 +111,6 @@ impl Serialize for LinkTarget {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         json::serialize_bytes(serializer, "target", "target_base64", &self.0)
     }
-}
-
-/// Writes control characters as escapes, so that a name can't steer a terminal.
-pub(crate) fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        if character.is_control() {
-            escaped.extend(character.escape_default());
-        } else {
-            escaped.push(character);
-        }
-    }
-    escaped
-}
-
-/// Writes bytes as text, those that aren't UTF-8 as `\xNN`.
-pub(crate) fn escape_bytes(bytes: &[u8]) -> String {
-    let mut escaped = String::with_capacity(bytes.len());
-    for chunk in bytes.utf8_chunks() {
-        escaped.push_str(&escape(chunk.valid()));
-        for byte in chunk.invalid() {
-            escaped.push_str(&format!("\\x{byte:02x}"));
-        }
-    }
-    escaped
 }
 
 #[cfg(test)]

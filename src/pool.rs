@@ -113,7 +113,10 @@ impl<J> Queue<'_, J> {
                 shared.changed.notify_all();
                 break None;
             }
-            state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = shared
+                .changed
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
         };
         shared.idle.fetch_sub(1, Ordering::Relaxed);
         job

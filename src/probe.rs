@@ -10,6 +10,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::dest::Staging;
 use crate::error::{Error, Result};
 use crate::sys::{self, Dir, FileType, Stat, Timestamp};
 
@@ -117,17 +118,12 @@ pub struct Capabilities {
 /// When `path` can't be opened or written to, or an attempt fails for another
 /// reason than that the file system can't do it.
 pub fn probe_dir(path: &Path) -> Result<Capabilities> {
-    let failed = |error| Error::io("probe", path, error);
-    let dir = sys::open_root(path).map_err(failed)?;
-    let name = format!(".bundlecp-probe-{:016x}", sys::random_u64());
-    sys::create_dir(&dir, name.as_bytes(), 0o700)
-        .map_err(failed)
+    let dir = sys::open_root(path).map_err(|error| Error::io("probe", path, error))?;
+    let staging = Staging::create(&dir, path, b"probe")
         .map_err(|error| error.with_hint("a probe needs write access to the directory"))?;
-    let found = sys::open_dir(&dir, name.as_bytes())
-        .map_err(failed)
-        .and_then(|private| probe_in(&private, path));
-    let removed = sys::remove_dir(&dir, name.as_bytes()).map_err(failed);
-    found.and_then(|found| removed.map(|()| found))
+    let found = probe_in(staging.dir(), path)?;
+    staging.discard()?;
+    Ok(found)
 }
 
 /// Finds out the same inside `private`, an empty folder that nobody else uses,

@@ -128,7 +128,11 @@ pub(crate) fn scan(
     let wants_stats = options.detail == Detail::Stats;
     let shared = Mutex::new(Shared {
         plan: Plan::new(),
-        stats: if wants_stats { vec![root_stat] } else { Vec::new() },
+        stats: if wants_stats {
+            vec![root_stat]
+        } else {
+            Vec::new()
+        },
         totals: Totals {
             dirs: 1,
             storage: BLOCK,
@@ -215,12 +219,15 @@ impl Scanner<'_> {
             return Ok(());
         }
         if handles.leads_to(folder.parent, folder.depth - 1) {
-            return handles.step(folder.node, folder.depth, &folder.name).map_err(failed);
+            return handles
+                .step(folder.node, folder.depth, &folder.name)
+                .map_err(failed);
         }
         let missing: Vec<(NodeId, usize, Vec<u8>)> = {
             let shared = self.lock();
             let missing = handles.rewind(&shared.plan, folder.node);
-            let owned = |(node, name): (NodeId, &[u8])| (node, shared.plan.depth(node), name.to_vec());
+            let owned =
+                |(node, name): (NodeId, &[u8])| (node, shared.plan.depth(node), name.to_vec());
             missing.into_iter().map(owned).collect()
         };
         for (node, depth, name) in missing {
@@ -239,7 +246,10 @@ impl Scanner<'_> {
 
     fn list(&self, dir: &Dir, node: NodeId) -> Result<Listing> {
         let mut listing = Listing::default();
-        let base = self.options.is_excluded.map(|_| self.lock().plan.path(node));
+        let base = self
+            .options
+            .is_excluded
+            .map(|_| self.lock().plan.path(node));
         let mut failed = None;
         sys::list_dir::<io::Error>(dir, |listed| {
             if let (Some(is_excluded), Some(base)) = (self.options.is_excluded, &base) {
@@ -317,7 +327,9 @@ impl Scanner<'_> {
             let path = sys::join_bytes(self.shown, shared.plan.path(node).as_bytes());
             Error::new(ErrorKind::Io, "scan", path, "too many names or levels")
         })?;
-        shared.plan.set_dir(node, stat.modified.as_fingerprint(), stat.mode);
+        shared
+            .plan
+            .set_dir(node, stat.modified.as_fingerprint(), stat.mode);
         if self.options.detail == Detail::Stats {
             shared.stats.extend(listing.stats);
         }
@@ -329,7 +341,12 @@ impl Scanner<'_> {
             depth: plan.depth(child),
             name: plan.name(child).into(),
         };
-        Ok(plan.children(node).rev().filter(is_dir).map(folder).collect())
+        Ok(plan
+            .children(node)
+            .rev()
+            .filter(is_dir)
+            .map(folder)
+            .collect())
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Shared> {

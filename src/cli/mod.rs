@@ -13,6 +13,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser;
+use clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
 
 /// The names that begin a subcommand rather than a copy. Those that this
 /// version doesn't have are kept free, so that scripts mean the same later.
@@ -38,15 +39,37 @@ pub(crate) fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match args::Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
-            // A closed pipe behind `--help` is nobody's error.
-            let _ = error.print();
-            return match error.use_stderr() {
-                true => ExitCode::from(USAGE),
-                false => ExitCode::SUCCESS,
-            };
+            return answer(&error);
         }
     };
     run::run(cli)
+}
+
+/// Prints help and versions as clap does, and errors as all others are.
+fn answer(error: &clap::Error) -> ExitCode {
+    use std::io::Write;
+    if !error.use_stderr() || error.kind() == DisplayHelpOnMissingArgumentOrSubcommand {
+        // A closed pipe behind `--help` is nobody's error.
+        let _ = error.print();
+        return match error.use_stderr() {
+            true => ExitCode::from(USAGE),
+            false => ExitCode::SUCCESS,
+        };
+    }
+    let text = error.render().to_string();
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let cause = lines.next().unwrap_or_default();
+    let cause = cause.strip_prefix("error: ").unwrap_or(cause);
+    let details: Vec<&str> = lines
+        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"))
+        .map(|line| line.trim_start_matches("tip: "))
+        .collect();
+    let hint = match details.is_empty() {
+        true => "bundlecp --help, or bundlecp COMMAND --help".to_owned(),
+        false => details.join(" "),
+    };
+    let _ = writeln!(std::io::stderr(), "bundlecp: {cause}\nhint: {hint}");
+    ExitCode::from(USAGE)
 }
 
 /// Puts `copy` before arguments that name no subcommand.

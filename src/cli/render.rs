@@ -3,10 +3,11 @@
 use std::error::Error as _;
 use std::fmt::Write as _;
 use std::io;
+use std::path::Path;
 
 use bundlecp::copy::Outcome as Copied;
 use bundlecp::verify::{Difference, DifferenceKind, Outcome as Verified};
-use bundlecp::{Capabilities, Error, ErrorKind};
+use bundlecp::{Capabilities, Error, ErrorKind, RelPath, escape_path};
 use indicatif::{HumanBytes, HumanCount};
 use serde_json::{Value, json};
 
@@ -92,7 +93,7 @@ pub(crate) fn remarks(outcome: &Copied) -> Vec<String> {
         remarks.push(format!(
             "{} left out and written down in `{}`",
             counted(*count, "link"),
-            path.display()
+            escape_path(path)
         ));
     }
     let losses = &outcome.losses;
@@ -120,15 +121,15 @@ pub(crate) fn remarks(outcome: &Copied) -> Vec<String> {
 /// The JSON document of a copy.
 pub(crate) fn copied_json(outcome: &Copied, is_dry_run: bool) -> Value {
     let methods: Vec<_> = outcome.methods.iter().map(|method| method.name()).collect();
-    let targets: Vec<_> = outcome
-        .targets
-        .iter()
-        .map(|path| path.to_string_lossy())
-        .collect();
+    let targets: Vec<_> = outcome.targets.iter().map(|path| path_json(path)).collect();
     let links_files: Vec<_> = outcome
         .links_files
         .iter()
-        .map(|(path, links)| json!({ "path": path.to_string_lossy(), "links": links }))
+        .map(|(path, links)| {
+            let mut file = path_json(path);
+            file["links"] = json!(links);
+            file
+        })
         .collect();
     let losses = &outcome.losses;
     let flattened = outcome
@@ -165,10 +166,10 @@ pub(crate) fn entries(outcome: &Copied) -> String {
             true => base.clone(),
             false => base.join(entry.path.to_path_buf()),
         };
-        let path = path.to_string_lossy();
+        let path = escape_path(&path);
         let _ = match &entry.target {
-            Some(target) => writeln!(text, "{} -> {target}", escape(&path)),
-            None => writeln!(text, "{}", escape(&path)),
+            Some(target) => writeln!(text, "{path} -> {target}"),
+            None => writeln!(text, "{path}"),
         };
     }
     text
@@ -191,6 +192,7 @@ pub(crate) fn capabilities(found: &Capabilities) -> String {
         ("hard links", support(&found.hardlinks)),
         ("case-sensitive", yes(found.case_sensitive)),
         ("permission bits", support(&found.modes)),
+        ("moved folders stay whole", support(&found.folder_moves)),
         ("executables", support(&found.exec)),
         ("reflink", support(&found.reflink)),
         ("user attributes", support(&found.xattrs)),
@@ -219,14 +221,15 @@ fn resolution(nanoseconds: u64) -> String {
 
 /// The JSON document of a probe.
 pub(crate) fn capabilities_json(found: &Capabilities) -> Value {
-    json!({
-        "path": found.path.to_string_lossy(),
+    let mut document = path_json(&found.path);
+    let answers = json!({
         "filesystem": found.filesystem,
         "symlinks": found.symlinks.name(),
         "symlinks_cause": found.symlinks.cause(),
         "case_sensitive": found.case_sensitive,
         "normalization_sensitive": found.normalization_sensitive,
         "hardlinks": found.hardlinks.is_yes(),
+        "folder_moves": found.folder_moves.is_yes(),
         "modes": found.modes.is_yes(),
         "exec": found.exec.is_yes(),
         "reflink": found.reflink.is_yes(),
@@ -237,7 +240,16 @@ pub(crate) fn capabilities_json(found: &Capabilities) -> Value {
         "name_max": found.name_max,
         "free_bytes": found.free_bytes,
         "free_inodes": found.free_inodes,
-    })
+    });
+    if let (Some(document), Value::Object(answers)) = (document.as_object_mut(), answers) {
+        document.extend(answers);
+    }
+    document
+}
+
+/// `path`, with `path_base64` beside it where the bytes aren't UTF-8.
+fn path_json(path: &Path) -> Value {
+    serde_json::to_value(RelPath::from(path)).unwrap_or_default()
 }
 
 /// What a comparison found: a line a difference, and the sum.
@@ -313,16 +325,4 @@ fn counted(count: u64, noun: &str) -> String {
         1 => format!("1 {noun}"),
         count => format!("{} {noun}s", HumanCount(count)),
     }
-}
-
-/// Control characters as escapes: a name must not steer the terminal.
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character.is_control() {
-            true => escaped.extend(character.escape_default()),
-            false => escaped.push(character),
-        }
-    }
-    escaped
 }

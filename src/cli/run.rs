@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use bundlecp::copy::{self, DestinationRule, OnNoSymlinks, Reflink, Sync};
 use bundlecp::verify::{self, DifferenceKind};
-use bundlecp::{Error, ErrorKind, Existing, Ownership, SpecialFiles};
+use bundlecp::{Error, ErrorKind, Existing, Ownership, SpecialFiles, escape_path};
 use clap::CommandFactory;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
@@ -115,7 +115,7 @@ fn paths(arguments: &CopyArgs) -> Result<(Vec<PathBuf>, PathBuf, DestinationRule
     let Some(destination) = destination else {
         let text = format!(
             "copy `{}`: no destination\nhint: bundlecp -R SRC... DST",
-            arguments.paths[0].display()
+            escape_path(&arguments.paths[0])
         );
         return Err(Failure::Usage(text));
     };
@@ -168,21 +168,21 @@ fn copy_options(arguments: &CopyArgs, rule: DestinationRule) -> Result<copy::Opt
 
 /// `*.pyc` matches at any depth, `a/*.pyc` in the folder `a` of the root.
 fn globs(patterns: &[String]) -> Result<GlobSet, Failure> {
-    let failed = |error: globset::Error| {
-        let glob = error.glob().unwrap_or_default().to_owned();
-        Failure::Usage(format!("exclude `{glob}`: {}", error.kind()))
+    let failed = |typed: &str, error: &globset::Error| {
+        Failure::Usage(format!("exclude `{}`: {}", escaped(typed), error.kind()))
     };
     let mut set = GlobSetBuilder::new();
-    for pattern in patterns {
-        let pattern = pattern.trim_end_matches('/');
+    for typed in patterns {
+        let pattern = typed.trim_end_matches('/');
         let anywhere = match pattern.contains('/') {
             true => pattern.trim_start_matches('/').to_owned(),
             false => format!("**/{pattern}"),
         };
         let glob = GlobBuilder::new(&anywhere).literal_separator(true).build();
-        set.add(glob.map_err(failed)?);
+        set.add(glob.map_err(|error| failed(typed, &error))?);
     }
-    set.build().map_err(failed)
+    set.build()
+        .map_err(|error| failed(&patterns.join(" "), &error))
 }
 
 fn run_probe(arguments: &ProbeArgs) -> Result<u8, Failure> {
@@ -205,6 +205,7 @@ fn run_verify(arguments: &VerifyArgs) -> Result<u8, Failure> {
             .into_iter()
             .find(|kind| kind.name() == name);
         let Some(kind) = kind else {
+            let name = escaped(name);
             let names = DifferenceKind::ALL.map(DifferenceKind::name).join(", ");
             let text = format!("ignore `{name}`: no such kind of difference\nhint: one of {names}");
             return Err(Failure::Usage(text));
@@ -267,12 +268,16 @@ fn run_man() -> Result<u8, Failure> {
 fn coming(words: &[OsString]) -> Failure {
     let name = words
         .first()
-        .map(|word| word.to_string_lossy())
+        .map(|word| escape_path(Path::new(word)))
         .unwrap_or_default();
     Failure::Usage(format!(
         "run `{name}`: this version does not have the command yet\n\
          hint: to copy something of this name, write `./{name}`"
     ))
+}
+
+fn escaped(typed: &str) -> String {
+    escape_path(Path::new(typed))
 }
 
 fn progress(output: &OutputArgs) -> When {

@@ -141,9 +141,8 @@ impl Routes {
     pub(crate) fn methods(&self) -> Vec<Method> {
         let known = self.known.iter().filter_map(OnceLock::get);
         let routes = known.map(|(_, route)| route).chain([&self.last]);
-        let was_used = |route: &Route, method: Method| {
-            route.used[method as usize].load(Ordering::Relaxed)
-        };
+        let was_used =
+            |route: &Route, method: Method| route.used[method as usize].load(Ordering::Relaxed);
         let routes: Vec<&Route> = routes.collect();
         let is_used = |method: &Method| routes.iter().any(|route| was_used(route, *method));
         Method::ALL.into_iter().filter(is_used).collect()
@@ -276,7 +275,8 @@ impl Route {
                     at += copied;
                 }
                 Err(error) if sys::is_unsupported(&error) => {
-                    self.rank.fetch_max(Method::ReadWrite as u8, Ordering::Relaxed);
+                    self.rank
+                        .fetch_max(Method::ReadWrite as u8, Ordering::Relaxed);
                 }
                 Err(error) => return Err(Fault::Write(error)),
             }
@@ -285,7 +285,9 @@ impl Route {
             self.note(Method::ReadWrite);
         }
         while at < end {
-            let want = usize::try_from(end - at).unwrap_or(usize::MAX).min(buffer.len());
+            let want = usize::try_from(end - at)
+                .unwrap_or(usize::MAX)
+                .min(buffer.len());
             let read = sys::read_at(pair.from, &mut buffer[..want], at).map_err(Fault::Read)?;
             if read == 0 {
                 return Err(Fault::Shrunk);
@@ -319,7 +321,9 @@ fn copy_nonzero(pair: Pair<'_>, start: u64, end: u64, buffer: &mut [u8]) -> Resu
     const BLOCK: usize = 4096;
     let mut at = start;
     while at < end {
-        let want = usize::try_from(end - at).unwrap_or(usize::MAX).min(buffer.len());
+        let want = usize::try_from(end - at)
+            .unwrap_or(usize::MAX)
+            .min(buffer.len());
         let read = sys::read_at(pair.from, &mut buffer[..want], at).map_err(Fault::Read)?;
         if read == 0 {
             return Err(Fault::Shrunk);

@@ -139,7 +139,9 @@ impl<'s> Worker<'s> {
     /// Whether files are read before they are looked at.
     fn reads_first(&self) -> bool {
         let quiet = self.shared.quiet;
-        let route = quiet.device().map(|device| self.shared.routes.for_source(device));
+        let route = quiet
+            .device()
+            .map(|device| self.shared.routes.for_source(device));
         route.is_some_and(|route| route.method() == Method::ReadWrite)
     }
 
@@ -197,8 +199,8 @@ impl<'s> Worker<'s> {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(()),
             opened => opened.map_err(|error| shared.create_error(large.node, error))?,
         };
-        let stat = sys::stat_file(&created)
-            .map_err(|error| shared.create_error(large.node, error))?;
+        let stat =
+            sys::stat_file(&created).map_err(|error| shared.create_error(large.node, error))?;
         if !stat.is_same_object(&large.created) {
             return Err(shared.tampered(large.node));
         }

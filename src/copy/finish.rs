@@ -5,13 +5,13 @@
 //! is made in a folder that is held open and was checked, so that links made
 //! before can't lead it astray.
 
+use crate::dest::attributes;
 use crate::error::Result;
 use crate::handles::Handles;
 use crate::path::LinkTarget;
 use crate::plan::{NodeId, NodeKind};
 use crate::progress::{Phase, Progress, Total};
 use crate::sys;
-use crate::dest::attributes;
 
 use super::tree::{Leftover, Shared, Sides, report_step};
 
@@ -117,8 +117,8 @@ impl<'s> Finisher<'s> {
     fn finish_dir(&mut self, dir: NodeId) -> Result<()> {
         let shared = self.shared;
         let sides = shared.enter(&mut self.source, &mut self.target, dir)?;
-        let stat = sys::stat_dir(sides.from)
-            .map_err(|error| shared.source_error("read", dir, error))?;
+        let stat =
+            sys::stat_dir(sides.from).map_err(|error| shared.source_error("read", dir, error))?;
         shared.finish_dir(sides, dir, stat, shared.rules(false))
     }
 }

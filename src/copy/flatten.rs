@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind};
 use crate::plan::links::{Resolution, Resolver};
 use crate::plan::{NewNode, NodeId, NodeKind, Plan};
 
-use super::tree::Flattened;
+use super::tree::Mapped;
 
 /// How many entries a flattened tree may have: links to folders that hold links
 /// to folders multiply.
@@ -38,9 +38,9 @@ impl CannotFlatten {
 }
 
 /// Replaces every link of `source` by what it points to. Needs sizes and targets.
-pub(super) fn flatten(source: &Plan) -> Result<(Flattened, Growth), CannotFlatten> {
+pub(super) fn flatten(source: &Plan) -> Result<(Mapped, Growth), CannotFlatten> {
     let mut resolver = Resolver::new(source);
-    let mut flattened = Flattened {
+    let mut flattened = Mapped {
         plan: Plan::new(),
         origins: vec![NodeId::ROOT],
     };
@@ -84,7 +84,9 @@ pub(super) fn flatten(source: &Plan) -> Result<(Flattened, Growth), CannotFlatte
         });
         let added = flattened.plan.set_children(target, nodes.collect());
         added.map_err(|_| too_large)?;
-        flattened.origins.extend(children.iter().map(|(_, real, _)| *real));
+        flattened
+            .origins
+            .extend(children.iter().map(|(_, real, _)| *real));
         for (node, (_, real, is_copy)) in flattened.plan.children(target).zip(&children) {
             if source.kind(*real) == NodeKind::Dir {
                 pending.push((node, *is_copy));
@@ -110,7 +112,7 @@ fn replace(
 }
 
 /// Whether `real` is the folder that `target` is a copy of, or one above it.
-fn is_above(flattened: &Flattened, target: NodeId, real: NodeId) -> bool {
+fn is_above(flattened: &Mapped, target: NodeId, real: NodeId) -> bool {
     let mut at = target;
     loop {
         if flattened.origins[at.index()] == real {
@@ -147,7 +149,13 @@ mod tests {
         let inner = vec![sized(file("a.so"), 10), link("b.so", "a.so")];
         let source = source(top, inner);
         let (flattened, growth) = flatten(&source).unwrap();
-        assert_eq!(growth, Growth { links: 4, bytes: 40 });
+        assert_eq!(
+            growth,
+            Growth {
+                links: 4,
+                bytes: 40
+            }
+        );
         let plan = &flattened.plan;
         let mut paths: Vec<_> = plan
             .nodes()
@@ -156,7 +164,14 @@ mod tests {
         paths.sort_by(|a, b| a.0.cmp(&b.0));
         let names: Vec<_> = paths.iter().map(|(path, _)| path.as_str()).collect();
         let expected = [
-            ".", "a.so", "alias", "alias/a.so", "alias/b.so", "lib", "lib/a.so", "lib/b.so",
+            ".",
+            "a.so",
+            "alias",
+            "alias/a.so",
+            "alias/b.so",
+            "lib",
+            "lib/a.so",
+            "lib/b.so",
         ];
         assert_eq!(names, expected);
         assert!(paths.iter().all(|(_, kind)| *kind != NodeKind::Symlink));

@@ -40,13 +40,11 @@ pub(super) fn document(plan: &Plan, times: &HashMap<NodeId, Timestamp>) -> Vec<u
     let mut links: Vec<Link> = plan
         .nodes()
         .filter(is_link)
-        .map(|node| {
-            Link {
-                path: plan.path(node),
-                target: LinkTarget::new(plan.target(node)),
-                leads_to: leads_to(plan, resolver.resolve(node)),
-                mtime: rfc3339(times.get(&node).copied().unwrap_or_default()),
-            }
+        .map(|node| Link {
+            path: plan.path(node),
+            target: LinkTarget::new(plan.target(node)),
+            leads_to: leads_to(plan, resolver.resolve(node)),
+            mtime: rfc3339(times.get(&node).copied().unwrap_or_default()),
         })
         .collect();
     links.sort_by(|a, b| a.path.cmp(&b.path));
@@ -95,7 +93,8 @@ mod tests {
         ];
         plan.set_children(NodeId::ROOT, links).unwrap();
         let lib = plan.child(NodeId::ROOT, b"lib").unwrap();
-        plan.set_children(lib, vec![file("a.so"), link("b.so", "a.so")]).unwrap();
+        plan.set_children(lib, vec![file("a.so"), link("b.so", "a.so")])
+            .unwrap();
         let time = Timestamp {
             secs: 1_700_000_000,
             nanos: 123_456_789,

@@ -3,12 +3,17 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::dest::merge::conflict;
+use crate::dest::publish::Existing;
 use crate::error::{Error, ErrorKind, Result};
+use crate::handles::{Handles, limit_for};
 use crate::plan::collide::{Folding, first_collision};
-use crate::plan::{NodeId, Plan};
+use crate::plan::{NodeId, NodeKind, Plan};
 use crate::probe::{self, Capabilities, Support};
 use crate::scan::Totals;
-use crate::sys;
+use crate::sys::{self, Dir, FileType};
+
+use super::target::already_exists;
 
 /// What to do with links where the destination can't hold them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -49,11 +54,15 @@ pub(super) fn check_links(
 pub(super) fn check_names(
     plan: &Plan,
     found: &Capabilities,
-    private: &sys::Dir,
+    private: &Dir,
     target: &Path,
 ) -> Result<()> {
     let path = |node: NodeId| sys::join_bytes(target, plan.path(node).as_bytes());
-    for node in plan.nodes().skip(1).filter(|node| is_doubtful(plan.name(*node), found)) {
+    for node in plan
+        .nodes()
+        .skip(1)
+        .filter(|node| is_doubtful(plan.name(*node), found))
+    {
         let refusal = probe::refusal_of_name(private, plan.name(node))
             .map_err(|error| Error::io("create", path(node), error))?;
         if let Some(cause) = refusal {
@@ -90,7 +99,10 @@ fn is_doubtful(name: &[u8], found: &Capabilities) -> bool {
 }
 
 fn bad_name(path: PathBuf, found: &Capabilities, cause: &str) -> Error {
-    let cause = format!("the file system ({}) refuses the name: {cause}", found.filesystem);
+    let cause = format!(
+        "the file system ({}) refuses the name: {cause}",
+        found.filesystem
+    );
     Error::new(ErrorKind::BadName, "copy to", path, cause)
         .with_hint("rename it, or copy to a file system that can hold it")
 }
@@ -136,10 +148,67 @@ pub(super) fn check_space(need: Need, found: &Capabilities, target: &Path) -> Re
 
 /// Whether the source can't be larger than what is free, so that nobody needs
 /// to look at each file: all that its file system holds would fit.
-pub(super) fn surely_fits(source: &sys::Dir, totals: &Totals, found: &Capabilities) -> bool {
+pub(super) fn surely_fits(source: &Dir, totals: &Totals, found: &Capabilities) -> bool {
     let Ok(space) = sys::space(source) else {
         return false;
     };
-    let enough_inodes = found.free_inodes.is_none_or(|free| totals.entries() <= free);
+    let enough_inodes = found
+        .free_inodes
+        .is_none_or(|free| totals.entries() <= free);
     enough_inodes && space.used_bytes > 0 && space.used_bytes <= found.free_bytes
+}
+
+/// Looks for what stands where the members of a container go.
+pub(super) fn check_members(
+    plan: &Plan,
+    parent: &Dir,
+    shown: &Path,
+    existing: Existing,
+) -> Result<()> {
+    match existing {
+        Existing::Replace => Ok(()),
+        Existing::Merge => check_merge(plan, parent, shown),
+        Existing::Refuse => {
+            for child in plan.children(NodeId::ROOT) {
+                if standing(parent, plan.name(child)).is_some() {
+                    return Err(already_exists(&sys::join_bytes(shown, plan.name(child))));
+                }
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Looks for folders where the tree below `root` has none, and the other way
+/// round. What can't be looked at shows itself when it is merged.
+pub(super) fn check_merge(plan: &Plan, root: &Dir, shown: &Path) -> Result<()> {
+    let mut handles = Handles::new(root, limit_for(1));
+    let mut pending = vec![NodeId::ROOT];
+    while let Some(node) = pending.pop() {
+        let Ok(dir) = handles.enter(plan, node) else {
+            continue;
+        };
+        for child in plan.children(node) {
+            let Some(standing) = standing(dir, plan.name(child)) else {
+                continue;
+            };
+            let source = match plan.kind(child) {
+                NodeKind::Dir => FileType::Dir,
+                NodeKind::File | NodeKind::Symlink | NodeKind::Special => FileType::File,
+            };
+            match (source == FileType::Dir, standing == FileType::Dir) {
+                (true, true) => pending.push(child),
+                (false, false) => {}
+                (true, false) | (false, true) => {
+                    let path = sys::join_bytes(shown, plan.path(child).as_bytes());
+                    return Err(conflict(path, source));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn standing(dir: &Dir, name: &[u8]) -> Option<FileType> {
+    sys::stat_at(dir, name).ok().map(|stat| stat.file_type)
 }

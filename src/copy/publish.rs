@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::dest::Staging;
-use crate::dest::merge::{Folders, Merge, merge};
+use crate::dest::merge::{Folders, Manner, Merge, merge};
 use crate::dest::publish::{Between, Existing, Place, Publication};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::{self, Dir, Stat};
@@ -17,7 +17,7 @@ pub(super) struct Staged {
     pub staging: Staging,
     /// The staging folder itself is the copy; else its members are.
     pub is_whole: bool,
-    pub folders: Folders,
+    pub manner: Manner,
 }
 
 /// A copy that is in its place, and what takes it back.
@@ -100,11 +100,7 @@ fn publish_one<'s>(
 }
 
 /// Gives the staging folder its final name.
-fn publish_whole<'s>(
-    staged: &'s Staged,
-    path: &'s Path,
-    existing: Existing,
-) -> Result<Undo<'s>> {
+fn publish_whole<'s>(staged: &'s Staged, path: &'s Path, existing: Existing) -> Result<Undo<'s>> {
     let target = &staged.target;
     let failed = |error| Error::io("publish", path, error);
     let standing = stat(&target.parent, &target.name).map_err(failed)?;
@@ -113,16 +109,24 @@ fn publish_whole<'s>(
             staged: sys::reopen_dir(staged.staging.dir()).map_err(failed)?,
             destination: sys::open_dir(&target.parent, &target.name).map_err(failed)?,
         };
-        return Ok(Undo::Merge(merge(between, path, staged.folders)?));
+        return Ok(Undo::Merge(merge(between, path, staged.manner)?));
     }
-    if staged.folders == Folders::MakeAnew {
+    if staged.manner.folders == Folders::MakeAnew {
         return publish_anew(staged, path, standing);
     }
     let mut publication = Publication::default();
     let between = between(staged.staging.parent(), &target.parent).map_err(failed)?;
     let place = Place::at(between);
     let name = staged.staging.name();
-    move_one(&mut publication, &place, name, &target.name, standing, existing, path)?;
+    move_one(
+        &mut publication,
+        &place,
+        name,
+        &target.name,
+        standing,
+        existing,
+        path,
+    )?;
     Ok(Undo::Moves(publication))
 }
 
@@ -140,21 +144,17 @@ fn publish_anew<'s>(
     let failed = |error| Error::io("publish", path, error);
     let parent = sys::reopen_dir(&staged.target.parent).map_err(failed)?;
     let staged_dir = sys::reopen_dir(staged.staging.dir()).map_err(failed)?;
-    let merge = Merge::into_new(staged_dir, parent, &staged.target.name, path)?;
+    let merge = Merge::into_new(staged_dir, parent, &staged.target.name, path, staged.manner)?;
     Ok(Undo::Merge(merge))
 }
 
 /// Moves the members of the staging folder into the destination.
-fn publish_members<'s>(
-    staged: &'s Staged,
-    path: &'s Path,
-    existing: Existing,
-) -> Result<Undo<'s>> {
+fn publish_members<'s>(staged: &'s Staged, path: &'s Path, existing: Existing) -> Result<Undo<'s>> {
     let target = &staged.target;
     let failed = |error| Error::io("publish", path, error);
     let between = between(staged.staging.dir(), &target.parent).map_err(failed)?;
     if existing == Existing::Merge && target.name.is_empty() {
-        return Ok(Undo::Merge(merge(between, path, staged.folders)?));
+        return Ok(Undo::Merge(merge(between, path, staged.manner)?));
     }
     let mut members = Vec::new();
     sys::list_dir::<std::io::Error>(&between.staged, |listed| {
@@ -168,7 +168,15 @@ fn publish_members<'s>(
     for name in members {
         let path = sys::join_bytes(&target.parent_path, &name);
         let standing = stat(&target.parent, &name).map_err(failed)?;
-        move_one(&mut publication, &place, &name, &name, standing, existing, &path)?;
+        move_one(
+            &mut publication,
+            &place,
+            &name,
+            &name,
+            standing,
+            existing,
+            &path,
+        )?;
     }
     Ok(Undo::Moves(publication))
 }

@@ -48,6 +48,7 @@ impl Quiet {
     /// Whether a file that looks like `stat` after it was read has stood still
     /// since before the operation began.
     pub(super) fn covers(&self, stat: &Stat) -> bool {
-        self.known.is_some_and(|(device, before)| stat.device == device && stat.changed < before)
+        self.known
+            .is_some_and(|(device, before)| stat.device == device && stat.changed < before)
     }
 }

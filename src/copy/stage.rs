@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::dest::Staging;
 use crate::dest::attributes::Losses;
-use crate::dest::merge::Folders;
+use crate::dest::merge::{Folders, Manner, Root};
+use crate::dest::publish::Existing;
 use crate::error::{Error, ErrorKind, Result};
 use crate::handles::{Handles, limit_for};
 use crate::plan::{NewNode, NodeId, NodeKind, Plan};
@@ -23,7 +24,7 @@ use super::preflight::{self, Need, OnNoSymlinks};
 use super::publish::Staged;
 use super::quiet::Quiet;
 use super::target::{SourceKind, Target};
-use super::tree::{self, Shared, Tree, report_step};
+use super::tree::{self, Mapped, Shared, Tree, report_step};
 use super::{Options, Outcome};
 
 /// A source that was scanned, and where its copy goes.
@@ -37,22 +38,20 @@ pub(super) struct Prepared {
 
 impl Prepared {
     /// Scans the source of `target`.
-    pub(super) fn new(
-        target: Target,
-        options: &Options,
-        progress: &dyn Progress,
-    ) -> Result<Self> {
+    pub(super) fn new(target: Target, options: &Options, progress: &dyn Progress) -> Result<Self> {
         scan::announce(progress)?;
         let quiet = Quiet::since_now(&target.source_dir);
-        let detail = match options.dry_run || progress.wants_bytes_total() {
+        let needs_sizes = options.dry_run || options.list_entries || progress.wants_bytes_total();
+        let detail = match needs_sizes {
             true => Detail::Sizes,
             false => Detail::Names,
         };
         let scan = scan_source(&target, detail, options, progress)?;
         Ok(Self {
             tree: Tree {
+                mapped: renamed(&target, &scan.plan)?,
                 source: scan.plan,
-                flattened: None,
+                is_flattened: false,
                 is_container: is_container(&target),
             },
             target,
@@ -74,6 +73,7 @@ impl Prepared {
             true => &b"copy"[..],
             false => &self.target.name,
         };
+        let before = sys::stat_dir(&self.target.parent);
         let staging = Staging::create(&self.target.parent, &self.target.parent_path, label)?;
         let found = probe::probe_in(staging.dir(), &self.target.parent_path)?;
         let growth = self.check(&found, staging.dir(), options, progress)?;
@@ -81,7 +81,11 @@ impl Prepared {
             self.list_entries(&target_path, outcome);
         }
         if options.dry_run {
+            let before =
+                before.map_err(|error| Error::io("read", &self.target.parent_path, error))?;
             staging.discard()?;
+            // The trial came and went: nobody needs to see that it was there.
+            let _ = sys::set_dir_times(&self.target.parent, &before);
             self.count_planned(&target_path, growth, outcome);
             return Ok(None);
         }
@@ -90,9 +94,16 @@ impl Prepared {
         outcome.targets.push(target_path);
         Ok(Some(Staged {
             is_whole: !self.tree.is_container,
-            folders: match found.folder_moves.is_yes() {
-                true => Folders::Move,
-                false => Folders::MakeAnew,
+            manner: Manner {
+                folders: match found.folder_moves.is_yes() {
+                    true => Folders::Move,
+                    false => Folders::MakeAnew,
+                },
+                ownership: options.ownership,
+                root: match self.tree.is_container {
+                    true => Root::Kept,
+                    false => Root::Merged,
+                },
             },
             target: self.target,
             staging,
@@ -112,8 +123,9 @@ impl Prepared {
         let policy = options.on_no_symlinks;
         let loses_links = self.totals.symlinks > 0 && !found.symlinks.is_yes();
         preflight::check_links(&self.totals, found, policy, target_path)?;
-        let needs_sizes = loses_links
-            || !preflight::surely_fits(&self.target.source_dir, &self.totals, found);
+        self.check_standing(options.existing)?;
+        let needs_sizes =
+            loses_links || !preflight::surely_fits(&self.target.source_dir, &self.totals, found);
         if needs_sizes && self.detail == Detail::Names {
             let scan = scan_source(&self.target, Detail::Sizes, options, progress)?;
             self.tree.source = scan.plan;
@@ -127,7 +139,8 @@ impl Prepared {
                 let path = source.path(cannot.link);
                 cannot.into_error(sys::join_bytes(&self.target.source, path.as_bytes()))
             })?;
-            self.tree.flattened = Some(flattened);
+            self.tree.mapped = Some(flattened);
+            self.tree.is_flattened = true;
             growth = Some(grown);
         }
         preflight::check_names(self.plan(), found, private, &self.shown_target())?;
@@ -136,6 +149,27 @@ impl Prepared {
             preflight::check_space(Need::of(&self.totals, grown), found, target_path)?;
         }
         Ok(growth)
+    }
+
+    /// Looks for what stands in the way of the copy's members.
+    fn check_standing(&self, existing: Existing) -> Result<()> {
+        let target = &self.target;
+        if self.tree.is_container {
+            return preflight::check_members(
+                self.plan(),
+                &target.parent,
+                &target.parent_path,
+                existing,
+            );
+        }
+        if existing != Existing::Merge {
+            return Ok(());
+        }
+        match sys::open_dir(&target.parent, &target.name) {
+            Ok(standing) => preflight::check_merge(self.plan(), &standing, &target.path()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(Error::io("open", target.path(), error)),
+        }
     }
 
     fn copy(
@@ -147,7 +181,7 @@ impl Prepared {
         outcome: &mut Outcome,
     ) -> Result<()> {
         let loses_links = self.totals.symlinks > 0 && !found.symlinks.is_yes();
-        let writes_links_down = loses_links && self.tree.flattened.is_none();
+        let writes_links_down = loses_links && !self.tree.is_flattened;
         let target_path = self.shown_target();
         let source_path = self.shown_source();
         let mut shared = Shared::new(
@@ -161,7 +195,7 @@ impl Prepared {
         shared.quiet = self.quiet;
         shared.inherits_group = staging.inherits_group();
         shared.keeps_modes = found.modes.is_yes();
-        shared.keeps_hardlinks = found.hardlinks.is_yes() && self.tree.flattened.is_none();
+        shared.keeps_hardlinks = found.hardlinks.is_yes() && !self.tree.is_flattened;
         let total = self.total();
         if writes_links_down {
             self.write_links_down(staging, outcome)?;
@@ -192,7 +226,9 @@ impl Prepared {
         let name = links_file::NAME.as_bytes();
         let file = sys::create_file(staging.dir(), name, 0o644).map_err(failed)?;
         sys::write_all_at(&file, &document, 0).map_err(failed)?;
-        outcome.links_files.push((path.clone(), self.totals.symlinks));
+        outcome
+            .links_files
+            .push((path.clone(), self.totals.symlinks));
         Ok(())
     }
 
@@ -207,7 +243,10 @@ impl Prepared {
         let limit = limit_for(1);
         let mut handles = Handles::new(&self.target.source_dir, limit);
         let mut times = HashMap::new();
-        for link in plan.nodes().filter(|node| plan.kind(*node) == NodeKind::Symlink) {
+        for link in plan
+            .nodes()
+            .filter(|node| plan.kind(*node) == NodeKind::Symlink)
+        {
             let dir = handles
                 .enter(plan, plan.parent(link))
                 .map_err(|lost| failed(lost.node, lost.source))?;
@@ -219,21 +258,21 @@ impl Prepared {
 
     /// The tree that is written.
     fn plan(&self) -> &Plan {
-        match &self.tree.flattened {
-            Some(flattened) => &flattened.plan,
-            None => &self.tree.source,
-        }
+        self.tree.target()
     }
 
     /// The folders that the copy has; a container is none.
     fn count_dirs(&self) -> u64 {
         let plan = self.plan();
-        let dirs = plan.nodes().filter(|node| plan.kind(*node) == NodeKind::Dir).count() as u64;
+        let dirs = plan
+            .nodes()
+            .filter(|node| plan.kind(*node) == NodeKind::Dir)
+            .count() as u64;
         dirs - u64::from(self.tree.is_container)
     }
 
     fn total(&self) -> Total {
-        let has_bytes = self.detail != Detail::Names && self.tree.flattened.is_none();
+        let has_bytes = self.detail != Detail::Names && !self.tree.is_flattened;
         Total {
             entries: Some(self.plan().len() as u64 - 1),
             bytes: has_bytes.then_some(self.totals.bytes),
@@ -256,7 +295,10 @@ impl Prepared {
     fn list_entries(&self, target_path: &Path, outcome: &mut Outcome) {
         let plan = self.plan();
         let skipped = usize::from(self.tree.is_container);
-        let entries = plan.nodes().skip(skipped).filter_map(|node| plan.entry(node));
+        let entries = plan
+            .nodes()
+            .skip(skipped)
+            .filter_map(|node| plan.entry(node));
         let base = self.shown_target();
         let mut entries: Vec<_> = entries.map(|entry| (base.clone(), entry)).collect();
         entries.sort_by(|a, b| a.1.path.cmp(&b.1.path));
@@ -318,7 +360,7 @@ fn scan_one(target: &Target) -> Result<Scan> {
     let stat = sys::stat_at(&target.source_dir, &target.source_name).map_err(failed)?;
     let is_link = stat.file_type == FileType::Symlink;
     let node = NewNode {
-        name: target.name.clone().into_boxed_slice(),
+        name: target.source_name.clone().into_boxed_slice(),
         kind: match is_link {
             true => NodeKind::Symlink,
             false => NodeKind::File,
@@ -332,14 +374,38 @@ fn scan_one(target: &Target) -> Result<Scan> {
             false => None,
         },
     };
-    let mut plan = Plan::new();
-    let too_long = |_| Error::new(ErrorKind::BadName, "copy", &target.source, "name too long");
-    plan.set_children(NodeId::ROOT, vec![node]).map_err(too_long)?;
     Ok(Scan {
-        plan,
+        plan: plan_of_one(target, node)?,
         totals: Totals::of_one(&stat),
         stats: Vec::new(),
     })
+}
+
+/// The tree of a single file or link whose copy has another name.
+fn renamed(target: &Target, source: &Plan) -> Result<Option<Mapped>> {
+    let is_renamed = target.kind == SourceKind::FileOrLink && target.name != target.source_name;
+    let Some(original) = source.nodes().nth(1).filter(|_| is_renamed) else {
+        return Ok(None);
+    };
+    let link = source.target(original);
+    let node = NewNode {
+        name: target.name.clone().into_boxed_slice(),
+        kind: source.kind(original),
+        size: source.size(original),
+        target: (!link.is_empty()).then(|| link.into()),
+    };
+    Ok(Some(Mapped {
+        plan: plan_of_one(target, node)?,
+        origins: vec![NodeId::ROOT, original],
+    }))
+}
+
+fn plan_of_one(target: &Target, node: NewNode) -> Result<Plan> {
+    let mut plan = Plan::new();
+    let too_long = |_| Error::new(ErrorKind::BadName, "copy", &target.source, "name too long");
+    plan.set_children(NodeId::ROOT, vec![node])
+        .map_err(too_long)?;
+    Ok(plan)
 }
 
 fn add_losses(outcome: &mut Outcome, losses: &Losses) {

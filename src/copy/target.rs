@@ -10,6 +10,7 @@ use std::path::{Component, Path, PathBuf};
 use crate::dest::publish::Existing;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::{self, Dir, FileType, Stat};
+use crate::text::escape_path;
 
 /// How the destination's path is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -51,6 +52,9 @@ pub(super) struct Target {
 impl Target {
     /// The path that the copy will have.
     pub(super) fn path(&self) -> PathBuf {
+        if self.parent_path == Path::new(".") && !self.name.is_empty() {
+            return sys::bytes_to_path(&self.name);
+        }
         sys::join_bytes(&self.parent_path, &self.name)
     }
 }
@@ -70,7 +74,12 @@ pub(super) fn resolve(
         let is_taken = |other: &Target| other.name == target.name && !target.name.is_empty();
         if targets.iter().any(is_taken) {
             let cause = "two sources have this name";
-            return Err(Error::new(ErrorKind::Usage, "copy to", target.path(), cause));
+            return Err(Error::new(
+                ErrorKind::Usage,
+                "copy to",
+                target.path(),
+                cause,
+            ));
         }
         targets.push(target);
     }
@@ -107,7 +116,8 @@ fn receives(sources: &[PathBuf], destination: &Path, rule: DestinationRule) -> R
                 (DestinationRule::Auto, _) => {
                     error.with_hint("several sources need an existing folder as the destination")
                 }
-                _ => error.with_hint("make it first: mkdir -p"),
+                (_, None) => error.with_hint("make it first: mkdir -p"),
+                (_, Some(_)) => error,
             })
         }
     }
@@ -115,6 +125,15 @@ fn receives(sources: &[PathBuf], destination: &Path, rule: DestinationRule) -> R
 
 fn place(source: &Path, destination: &Path, receives: bool) -> Result<Target> {
     let kind = kind_of(source)?;
+    if !receives && kind == SourceKind::FileOrLink && ends_in_slash(destination) {
+        let cause = "no such folder, and the source is none";
+        return Err(Error::new(
+            ErrorKind::NotFound,
+            "copy into",
+            destination,
+            cause,
+        ));
+    }
     let (source_dir, source_name) = open_source(source, kind)?;
     let (parent_path, name) = match (receives, kind) {
         (true, SourceKind::Contents) => (destination.to_owned(), Vec::new()),
@@ -207,13 +226,20 @@ fn last_name(path: &Path) -> Result<&OsStr> {
     })
 }
 
+fn ends_in_slash(path: &Path) -> bool {
+    sys::os_to_bytes(path.as_os_str()).ends_with(b"/")
+}
+
 /// Whether the path is written with a last `.`, which `Path` itself forgets.
 fn ends_in_dot(path: &Path) -> bool {
     if path.components().eq([Component::CurDir]) {
         return true;
     }
     let bytes = sys::os_to_bytes(path.as_os_str());
-    let end = bytes.iter().rposition(|byte| *byte != b'/').map_or(0, |at| at + 1);
+    let end = bytes
+        .iter()
+        .rposition(|byte| *byte != b'/')
+        .map_or(0, |at| at + 1);
     bytes[..end].ends_with(b"/.")
 }
 
@@ -221,7 +247,10 @@ fn ends_in_dot(path: &Path) -> bool {
 fn check_apart(target: &Target, existing: Existing) -> Result<()> {
     let refuse = |cause: &str| {
         let error = Error::new(ErrorKind::Usage, "copy", &target.source, cause);
-        Err(error.with_hint(format!("the copy would be `{}`", target.path().display())))
+        Err(error.with_hint(format!(
+            "the copy would be `{}`",
+            escape_path(&target.path())
+        )))
     };
     let read = |error| Error::io("read", target.path(), error);
     let standing = match target.name.is_empty() {
@@ -249,7 +278,8 @@ fn check_apart(target: &Target, existing: Existing) -> Result<()> {
     let Some(standing) = standing else {
         return Ok(());
     };
-    if standing.file_type == FileType::Dir && is_above(&standing, &target.source_dir).map_err(read)?
+    if standing.file_type == FileType::Dir
+        && is_above(&standing, &target.source_dir).map_err(read)?
     {
         return refuse("the source stands inside what it would replace");
     }

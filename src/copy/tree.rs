@@ -54,15 +54,27 @@ pub(super) struct Shared<'s> {
 #[derive(Debug)]
 pub(super) struct Tree {
     pub source: Plan,
-    /// The tree to write, where it isn't the source's: links made files.
-    pub flattened: Option<Flattened>,
+    /// The tree to write, where it isn't the source's.
+    pub mapped: Option<Mapped>,
+    /// The links were replaced by what they point to.
+    pub is_flattened: bool,
     /// The root stands for a list of members: it has no attributes of its own.
     pub is_container: bool,
 }
 
-/// A tree in which links were replaced by what they point to.
+impl Tree {
+    /// The tree that is written.
+    pub(super) fn target(&self) -> &Plan {
+        match &self.mapped {
+            Some(mapped) => &mapped.plan,
+            None => &self.source,
+        }
+    }
+}
+
+/// A tree with other names than the source, or with files for its links.
 #[derive(Debug)]
-pub(super) struct Flattened {
+pub(super) struct Mapped {
     pub plan: Plan,
     /// The source's node that each node is a copy of.
     pub origins: Vec<NodeId>,
@@ -113,7 +125,12 @@ pub(super) fn copy_files(
     progress: &dyn Progress,
 ) -> Result<Leftover> {
     let report = || progress.report(&shared.counters.status(Phase::Copying, total));
-    let done = pool::run(shared.threads, [Job::Dir(NodeId::ROOT)], |queue| work(shared, queue), report)?;
+    let done = pool::run(
+        shared.threads,
+        [Job::Dir(NodeId::ROOT)],
+        |queue| work(shared, queue),
+        report,
+    )?;
     let mut all = Leftover::default();
     for part in done {
         all.hardlinks.extend(part.hardlinks);
@@ -161,8 +178,8 @@ impl<'s> Worker<'s> {
     ) -> Result<()> {
         let shared = self.shared;
         let plan = shared.target_plan();
-        let stat = sys::stat_dir(sides.from)
-            .map_err(|error| shared.source_error("read", node, error))?;
+        let stat =
+            sys::stat_dir(sides.from).map_err(|error| shared.source_error("read", node, error))?;
         let is_listed = shared.is_root_container(node)
             || stat.modified.as_fingerprint() == shared.fingerprint(node);
         if !is_listed {
@@ -181,15 +198,25 @@ impl<'s> Worker<'s> {
             queue.push(parts.map(|first| Job::Files(node, first, FILES_PER_JOB)));
         }
         queue.push(dirs.into_iter().rev().map(Job::Dir));
-        let marks = (self.leftover.hardlinks.len(), self.leftover.with_links.len());
-        if plan.children(node).any(|child| plan.kind(child) == NodeKind::Symlink) {
+        let marks = (
+            self.leftover.hardlinks.len(),
+            self.leftover.with_links.len(),
+        );
+        if plan
+            .children(node)
+            .any(|child| plan.kind(child) == NodeKind::Symlink)
+        {
             self.leftover.with_links.push(node);
         }
         if !is_split {
             self.copy_files(queue, sides, node, 0, count)?;
         }
         let is_complete = !is_split
-            && marks == (self.leftover.hardlinks.len(), self.leftover.with_links.len())
+            && marks
+                == (
+                    self.leftover.hardlinks.len(),
+                    self.leftover.with_links.len(),
+                )
             && stat.mode & 0o700 == 0o700;
         match is_complete {
             true => self.finish_dir(sides, node, stat),
@@ -252,7 +279,10 @@ impl<'s> Worker<'s> {
         let folder = plan.parent(origin);
         let from = match folder == shared.origin(shared.target_plan().parent(node)) {
             true => from,
-            false => self.elsewhere.enter(plan, folder).map_err(|lost| lost.source)?,
+            false => self
+                .elsewhere
+                .enter(plan, folder)
+                .map_err(|lost| lost.source)?,
         };
         sys::open_file(from, plan.name(origin))
     }
@@ -291,16 +321,13 @@ impl<'s> Shared<'s> {
 
     /// The tree that is written.
     pub(super) fn target_plan(&self) -> &'s Plan {
-        match &self.tree.flattened {
-            Some(flattened) => &flattened.plan,
-            None => &self.tree.source,
-        }
+        self.tree.target()
     }
 
     /// The source's node that `node` is a copy of.
     pub(super) fn origin(&self, node: NodeId) -> NodeId {
-        match &self.tree.flattened {
-            Some(flattened) => flattened.origins[node.index()],
+        match &self.tree.mapped {
+            Some(mapped) => mapped.origins[node.index()],
             None => node,
         }
     }
@@ -332,12 +359,15 @@ impl<'s> Shared<'s> {
         let from = source
             .enter(self.source_plan(), self.origin(node))
             .map_err(|failed| self.enter_error(node, failed))?;
-        let to = target
-            .enter(self.target_plan(), node)
-            .map_err(|CannotEnter { node, source }| match sys::is_not_a_real_dir(&source) {
-                true => self.tampered(node),
-                false => Error::io("open", self.target_path(node), source),
-            })?;
+        let to =
+            target
+                .enter(self.target_plan(), node)
+                .map_err(
+                    |CannotEnter { node, source }| match sys::is_not_a_real_dir(&source) {
+                        true => self.tampered(node),
+                        false => Error::io("open", self.target_path(node), source),
+                    },
+                )?;
         Ok(Sides { from, to })
     }
 
@@ -362,8 +392,8 @@ impl<'s> Shared<'s> {
         if self.is_root_container(node) {
             return Ok(());
         }
-        let xattrs = sys::dir_xattrs(sides.from)
-            .map_err(|error| self.source_error("read", node, error))?;
+        let xattrs =
+            sys::dir_xattrs(sides.from).map_err(|error| self.source_error("read", node, error))?;
         let attributes = Attributes { stat, xattrs };
         let rules = Rules {
             // The staging folder itself was made for its owner alone.

@@ -143,10 +143,8 @@ pub(crate) fn finish_dir(
     let stat = &attributes.stat;
     let mode = settle_owner(dir, stat, rules, losses)?;
     // A folder inherits the set-group-ID bit of the one that it was made in.
-    let is_made_so = rules.exact_modes
-        && !rules.inherits_group
-        && mode & !0o777 == 0
-        && mode & 0o700 == 0o700;
+    let is_made_so =
+        rules.exact_modes && !rules.inherits_group && mode & !0o777 == 0 && mode & 0o700 == 0o700;
     if !is_made_so && dir.stat()?.mode != mode {
         set_mode(dir, mode, rules, losses)?;
     }

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::{self, Dir, FileType, Stat};
 
+use super::attributes::{self, Attributes, Losses, Ownership, Rules};
 use super::publish::{Between, Place, Publication};
 
 /// How folders get to where nothing stands.
@@ -23,17 +24,36 @@ pub(crate) enum Folders {
     MakeAnew,
 }
 
+/// How a merge is carried out.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Manner {
+    pub folders: Folders,
+    pub ownership: Ownership,
+    /// Whether the folder that all goes into becomes what the staged root is.
+    pub root: Root,
+}
+
+/// What becomes of the folder that receives all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Root {
+    /// It gets the staged root's attributes, as every folder below it.
+    Merged,
+    /// It keeps its own: the staged root only holds what goes into it.
+    Kept,
+}
+
 /// A folder on both sides: it gets the staged one's mode and times at the end.
 struct Merged {
     place: Place,
-    staged: Stat,
+    staged: Attributes,
     old: Stat,
 }
 
 /// A merge that is taken back when this is dropped before [`commit`](Self::commit).
 pub(crate) struct Merge<'m> {
     shown: &'m Path,
-    folders: Folders,
+    manner: Manner,
+    losses: Losses,
     /// Folders that were made here, outermost first.
     made: Vec<(Place, Vec<u8>)>,
     /// The folder that all goes into, if it was made here too.
@@ -45,17 +65,18 @@ pub(crate) struct Merge<'m> {
 
 /// Lays the contents of `roots.staged` over those of `roots.destination`, which
 /// is shown as `shown`.
-pub(crate) fn merge(roots: Between, shown: &Path, folders: Folders) -> Result<Merge<'_>> {
-    let mut merge = Merge::new(shown, folders);
+pub(crate) fn merge(roots: Between, shown: &Path, manner: Manner) -> Result<Merge<'_>> {
+    let mut merge = Merge::new(shown, manner);
     merge.run(roots)?;
     Ok(merge)
 }
 
 impl<'m> Merge<'m> {
-    fn new(shown: &'m Path, folders: Folders) -> Self {
+    fn new(shown: &'m Path, manner: Manner) -> Self {
         Self {
             shown,
-            folders,
+            manner,
+            losses: Losses::default(),
             made: Vec::new(),
             root: None,
             merged: Vec::new(),
@@ -71,10 +92,11 @@ impl<'m> Merge<'m> {
         parent: Dir,
         name: &[u8],
         shown: &'m Path,
+        manner: Manner,
     ) -> Result<Self> {
         let failed = |error| Error::io("publish", shown, error);
         sys::create_dir(&parent, name, 0o700).map_err(failed)?;
-        let mut merge = Merge::new(shown, Folders::MakeAnew);
+        let mut merge = Merge::new(shown, manner);
         let destination = sys::open_dir(&parent, name);
         merge.root = Some((parent, name.to_vec()));
         let destination = destination.map_err(failed)?;
@@ -93,61 +115,79 @@ impl<'m> Merge<'m> {
 
     /// Finds all folders that stand on both sides, and every conflict.
     fn survey(&mut self, root: &Place) -> Result<()> {
-        let mut pending = vec![root.clone()];
-        while let Some(place) = pending.pop() {
+        let root_stat = sys::stat_dir(&root.roots.staged);
+        let root_stat = root_stat.map_err(|error| self.failed(root, &[], error))?;
+        let mut pending = vec![(root.clone(), root_stat)];
+        while let Some((place, stat)) = pending.pop() {
             let between = self.open(&place)?;
             for (name, staged) in self.names(&place, &between.staged)? {
                 let standing = self.standing(&place, &between.destination, &name)?;
+                let is_dir = staged.file_type == FileType::Dir;
                 let Some(standing) = standing else {
-                    if staged == FileType::Dir && self.folders == Folders::MakeAnew {
+                    if is_dir && self.manner.folders == Folders::MakeAnew {
                         sys::create_dir(&between.destination, &name, 0o700)
                             .map_err(|error| self.failed(&place, &name, error))?;
-                        pending.push(place.below(&name));
+                        pending.push((place.below(&name), staged));
                         self.made.push((place.clone(), name));
                     }
                     continue;
                 };
-                match (staged == FileType::Dir, standing == FileType::Dir) {
-                    (true, true) => pending.push(place.below(&name)),
-                    (false, false) => {}
-                    (true, false) => return Err(self.conflict(&place, &name, "folder")),
-                    (false, true) => return Err(self.conflict(&place, &name, "file or link")),
+                if is_dir != (standing == FileType::Dir) {
+                    return Err(conflict(self.path(&place, &name), staged.file_type));
+                }
+                if is_dir {
+                    pending.push((place.below(&name), staged));
                 }
             }
-            let stat = |dir| sys::stat_dir(dir).map_err(|error| self.failed(&place, &[], error));
-            let merged = Merged {
-                staged: stat(&between.staged)?,
-                old: stat(&between.destination)?,
-                place,
+            let failed = |error| self.failed(&place, &[], error);
+            let staged = Attributes {
+                stat,
+                xattrs: sys::dir_xattrs(&between.staged).map_err(failed)?,
             };
-            self.merged.push(merged);
+            let old = sys::stat_dir(&between.destination).map_err(failed)?;
+            self.merged.push(Merged { place, staged, old });
         }
         Ok(())
     }
 
+    /// Moves everything, then sets what belongs to the folders on both sides.
+    /// Folders were found from the top: inner ones come first here.
     fn carry_out(&mut self) -> Result<()> {
-        // Folders were found from the top: inner ones come last.
-        for index in (0..self.merged.len()).rev() {
-            let place = self.merged[index].place.clone();
-            let between = self.open(&place)?;
-            for (name, staged) in self.names(&place, &between.staged)? {
-                let standing = self.standing(&place, &between.destination, &name)?;
-                let moved = match standing {
-                    None => self.publication.place(&place, &between, &name, &name),
-                    Some(_) if staged == FileType::Dir => Ok(()),
-                    Some(_) => self.publication.replace(&place, &between, &name, &name),
-                };
-                moved.map_err(|error| self.failed(&place, &name, error))?;
+        let places: Vec<Place> = self
+            .merged
+            .iter()
+            .map(|merged| merged.place.clone())
+            .collect();
+        for place in places.iter().rev() {
+            self.move_members(place)?;
+        }
+        for merged in self.merged.iter().rev() {
+            if merged.place.trail.is_empty() && self.manner.root == Root::Kept {
+                continue;
             }
-            let staged = self.merged[index].staged;
-            let set = sys::set_dir_mode(&between.destination, staged.mode)
-                .and_then(|()| sys::set_dir_times(&between.destination, &staged));
-            match set {
-                Err(error) if !sys::is_unsupported(&error) => {
-                    return Err(self.failed(&place, &[], error));
-                }
-                _ => {}
-            }
+            let rules = Rules {
+                ownership: self.manner.ownership,
+                exact_modes: false,
+                inherits_group: true,
+                keeps_modes: true,
+            };
+            let between = self.open(&merged.place)?;
+            attributes::finish_dir(&between.destination, &merged.staged, rules, &self.losses)
+                .map_err(|error| self.failed(&merged.place, &[], error))?;
+        }
+        Ok(())
+    }
+
+    fn move_members(&mut self, place: &Place) -> Result<()> {
+        let between = self.open(place)?;
+        for (name, staged) in self.names(place, &between.staged)? {
+            let standing = self.standing(place, &between.destination, &name)?;
+            let moved = match standing {
+                None => self.publication.place(place, &between, &name, &name),
+                Some(_) if staged.file_type == FileType::Dir => Ok(()),
+                Some(_) => self.publication.replace(place, &between, &name, &name),
+            };
+            moved.map_err(|error| self.failed(place, &name, error))?;
         }
         Ok(())
     }
@@ -164,13 +204,13 @@ impl<'m> Merge<'m> {
         place.open().map_err(|error| self.failed(place, &[], error))
     }
 
-    fn names(&self, place: &Place, dir: &Dir) -> Result<Vec<(Vec<u8>, FileType)>> {
+    fn names(&self, place: &Place, dir: &Dir) -> Result<Vec<(Vec<u8>, Stat)>> {
         let mut names = Vec::new();
         sys::reopen_dir(dir)
             .and_then(|dir| {
                 sys::list_dir::<io::Error>(&dir, |listed| {
                     let stat = sys::stat_at(&dir, listed.name)?;
-                    names.push((listed.name.to_vec(), stat.file_type));
+                    names.push((listed.name.to_vec(), stat));
                     Ok(())
                 })
             })
@@ -188,28 +228,26 @@ impl<'m> Merge<'m> {
 
     fn path(&self, place: &Place, name: &[u8]) -> PathBuf {
         let names = place.trail.iter().map(Vec::as_slice);
-        let path = names.fold(self.shown.to_owned(), |path, name| sys::join_bytes(&path, name));
+        let path = names.fold(self.shown.to_owned(), |path, name| {
+            sys::join_bytes(&path, name)
+        });
         sys::join_bytes(&path, name)
     }
 
     fn failed(&self, place: &Place, name: &[u8], error: io::Error) -> Error {
         Error::io("merge into", self.path(place, name), error)
     }
+}
 
-    fn conflict(&self, place: &Place, name: &[u8], staged: &str) -> Error {
-        let (other, hint) = match staged {
-            "folder" => ("stands there as a file or link", "remove it first, or use -f"),
-            _ => ("stands there as a folder", "remove it first, or use -f"),
-        };
-        let cause = format!("the source has a {staged} of a name that {other}");
-        Error::new(
-            ErrorKind::AlreadyExists,
-            "merge into",
-            self.path(place, name),
-            cause,
-        )
-        .with_hint(hint)
-    }
+/// The error of a folder that stands where the source has none, or the other
+/// way round.
+pub(crate) fn conflict(path: PathBuf, source: FileType) -> Error {
+    let cause = match source {
+        FileType::Dir => "the source has a folder where a file or link stands",
+        _ => "the source has a file or link where a folder stands",
+    };
+    Error::new(ErrorKind::AlreadyExists, "merge into", path, cause)
+        .with_hint("remove it first, or replace all with -f")
 }
 
 impl Drop for Merge<'_> {

@@ -111,7 +111,10 @@ impl Staging {
     /// Whether the name still stands for this folder.
     pub(crate) fn is_in_place(&self) -> io::Result<bool> {
         let held = sys::stat_dir(&self.dir)?;
-        let named = sys::stat_at(&self.parent, &self.name)?;
+        let named = match sys::stat_at(&self.parent, &self.name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            named => named?,
+        };
         Ok(named.file_type == FileType::Dir && named.is_same_object(&held))
     }
 
@@ -138,7 +141,9 @@ impl Drop for Staging {
 
 /// The beginning of the names of staging folders for `label`: `.label.bundlecp-`.
 fn prefix(label: &[u8], name_max: u64) -> Vec<u8> {
-    let longest = usize::try_from(name_max).unwrap_or(usize::MAX).clamp(64, 255);
+    let longest = usize::try_from(name_max)
+        .unwrap_or(usize::MAX)
+        .clamp(64, 255);
     let room = longest - MARK.len() - DIGITS - 1;
     let mut prefix = b".".to_vec();
     // A cut inside a character leaves a name that some file systems refuse.
@@ -192,7 +197,9 @@ mod tests {
 
     fn names(path: &Path) -> Vec<String> {
         let entries = std::fs::read_dir(path).unwrap();
-        entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect()
+        entries
+            .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+            .collect()
     }
 
     #[test]

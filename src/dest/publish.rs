@@ -7,7 +7,7 @@
 use std::io;
 use std::rc::Rc;
 
-use crate::sys::{self, Dir};
+use crate::sys::{self, Dir, FileType};
 
 /// What to do with something that stands at the destination already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -43,7 +43,7 @@ impl Between {
     /// Opens the folder `name` on both sides.
     pub(crate) fn descend(&self, name: &[u8]) -> io::Result<Self> {
         Ok(Self {
-            staged: sys::open_dir(&self.staged, name)?,
+            staged: open_for_moving(&self.staged, name)?,
             destination: sys::open_dir(&self.destination, name)?,
         })
     }
@@ -54,6 +54,12 @@ impl Between {
             destination: sys::reopen_dir(&self.destination)?,
         })
     }
+}
+
+/// Opens a staged folder whose contents are to be moved out, whatever its mode.
+fn open_for_moving(parent: &Dir, name: &[u8]) -> io::Result<Dir> {
+    let opened = super::remove::open_writable(parent, name)?;
+    opened.ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 
 /// Where a move took place: the same way down from a pair of roots. Kept as
@@ -117,7 +123,7 @@ impl Publication {
         staged_name: &[u8],
         name: &[u8],
     ) -> io::Result<()> {
-        sys::rename_new(&between.staged, staged_name, &between.destination, name)?;
+        move_new(&between.staged, staged_name, &between.destination, name)?;
         self.record(place, staged_name, name, Move::Placed);
         Ok(())
     }
@@ -146,12 +152,7 @@ impl Publication {
     /// Two renames for file systems that can't swap: for a moment nothing
     /// stands at `name`, and a kill in that moment leaves the old tree beside
     /// it under the parked name.
-    fn park(
-        &mut self,
-        between: &Between,
-        staged_name: &[u8],
-        name: &[u8],
-    ) -> io::Result<Vec<u8>> {
+    fn park(&mut self, between: &Between, staged_name: &[u8], name: &[u8]) -> io::Result<Vec<u8>> {
         let (staged, destination) = (&between.staged, &between.destination);
         let mut parked = staged_name.to_vec();
         parked.truncate(200);
@@ -183,8 +184,7 @@ impl Publication {
         for step in std::mem::take(&mut self.steps) {
             if let Move::Parked(parked) = &step.how {
                 let removed = step.place.open();
-                let removed =
-                    removed.and_then(|at| super::remove::remove_tree(&at.staged, parked));
+                let removed = removed.and_then(|at| super::remove::remove_tree(&at.staged, parked));
                 result = result.and(removed);
             }
         }
@@ -199,16 +199,37 @@ impl Step {
             destination,
         } = self.place.open()?;
         match &self.how {
-            Move::Placed => sys::rename_new(&destination, &self.name, &staged, &self.staged_name),
+            Move::Placed => move_new(&destination, &self.name, &staged, &self.staged_name),
             Move::Exchanged => {
                 sys::rename_exchange(&staged, &self.staged_name, &destination, &self.name)
             }
             Move::Parked(parked) => {
-                sys::rename_new(&destination, &self.name, &staged, &self.staged_name)?;
-                sys::rename_new(&staged, parked, &destination, &self.name)
+                move_new(&destination, &self.name, &staged, &self.staged_name)?;
+                move_new(&staged, parked, &destination, &self.name)
             }
         }
     }
+}
+
+/// Moves `name` to `new_name`, where nothing may stand. A folder that its owner
+/// may not write to can't change its parent: it is opened for the move.
+fn move_new(dir: &Dir, name: &[u8], to: &Dir, new_name: &[u8]) -> io::Result<()> {
+    const OWNER: u32 = 0o700;
+    let refused = match sys::rename_new(dir, name, to, new_name) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => error,
+        result => return result,
+    };
+    let stat = sys::stat_at(dir, name)?;
+    if stat.file_type != FileType::Dir || stat.mode & OWNER == OWNER {
+        return Err(refused);
+    }
+    sys::set_dir_mode_at(dir, name, stat.mode | OWNER)?;
+    let moved = sys::rename_new(dir, name, to, new_name);
+    let closed = match &moved {
+        Ok(()) => sys::set_dir_mode_at(to, new_name, stat.mode),
+        Err(_) => sys::set_dir_mode_at(dir, name, stat.mode),
+    };
+    moved.and(closed)
 }
 
 impl Drop for Publication {

@@ -43,7 +43,9 @@ pub(crate) fn remove_tree(parent: &Dir, name: &[u8]) -> io::Result<()> {
             if let Some(expected) = levels.last()
                 && !sys::stat_dir(&above)?.is_same_object(&expected.stat)
             {
-                return Err(io::Error::other("the folder was moved while it was removed"));
+                return Err(io::Error::other(
+                    "the folder was moved while it was removed",
+                ));
             }
             ignore_missing(sys::remove_dir(&above, &done.name))?;
             at = above;
@@ -53,7 +55,7 @@ pub(crate) fn remove_tree(parent: &Dir, name: &[u8]) -> io::Result<()> {
 }
 
 /// Opens a folder so that its contents can be removed; `None` if it is gone.
-fn open_writable(parent: &Dir, name: &[u8]) -> io::Result<Option<Dir>> {
+pub(super) fn open_writable(parent: &Dir, name: &[u8]) -> io::Result<Option<Dir>> {
     const OWNER: u32 = 0o700;
     let opened = match sys::open_dir(parent, name) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {

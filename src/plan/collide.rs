@@ -21,7 +21,10 @@ pub(crate) fn first_collision(plan: &Plan, folding: Folding) -> Option<(NodeId, 
         return None;
     }
     let mut seen: HashMap<Vec<u8>, NodeId> = HashMap::new();
-    for dir in plan.nodes().filter(|&node| plan.kind(node) == NodeKind::Dir) {
+    for dir in plan
+        .nodes()
+        .filter(|&node| plan.kind(node) == NodeKind::Dir)
+    {
         seen.clear();
         for child in plan.children(dir) {
             if let Some(other) = seen.insert(fold(plan.name(child), folding), child) {
@@ -56,8 +59,12 @@ mod tests {
 
     fn collides(a: &str, b: &str, case: bool, normalization: bool) -> bool {
         let mut plan = Plan::new();
-        plan.set_children(NodeId::ROOT, vec![file(a), file(b)]).unwrap();
-        let folding = Folding { case, normalization };
+        plan.set_children(NodeId::ROOT, vec![file(a), file(b)])
+            .unwrap();
+        let folding = Folding {
+            case,
+            normalization,
+        };
         first_collision(&plan, folding).is_some()
     }
 

@@ -105,7 +105,8 @@ mod tests {
         let links = vec![file("f"), link("up", "../b/g"), link("back", "../b/in/..")];
         plan.set_children(a, links).unwrap();
         let b = plan.child(NodeId::ROOT, b"b").unwrap();
-        plan.set_children(b, vec![file("g"), link("in", "../a")]).unwrap();
+        plan.set_children(b, vec![file("g"), link("in", "../a")])
+            .unwrap();
         plan
     }
 

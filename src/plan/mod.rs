@@ -107,7 +107,10 @@ impl Plan {
         let first = u32::try_from(self.nodes.len()).map_err(|_| TooLarge)?;
         let count = u32::try_from(children.len()).map_err(|_| TooLarge)?;
         first.checked_add(count).ok_or(TooLarge)?;
-        let depth = self.nodes[dir.index()].depth.checked_add(1).ok_or(TooLarge)?;
+        let depth = self.nodes[dir.index()]
+            .depth
+            .checked_add(1)
+            .ok_or(TooLarge)?;
         for child in children {
             let name = self.store(&child.name)?;
             let target = child.target.unwrap_or_default();

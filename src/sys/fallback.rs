@@ -6,8 +6,8 @@ use std::io;
 
 use rustix::fs::{AtFlags, Mode};
 
-use super::unix::{file_type, retry};
-use super::{Dir, Isolation, Listed};
+use super::unix::retry;
+use super::{Dir, FileType, Isolation, Listed};
 
 /// Calls `each` for every entry of `dir` but `.` and `..`, in the file system's order.
 pub(crate) fn list_dir<E: From<io::Error>>(
@@ -25,7 +25,7 @@ pub(crate) fn list_dir<E: From<io::Error>>(
         }
         each(Listed {
             name,
-            file_type: file_type(entry.file_type()),
+            file_type: listed_type(&entry),
         })?;
     }
     Ok(())
@@ -158,6 +158,17 @@ pub(crate) fn set_file_xattr(_file: &File, _name: &[u8], _value: &[u8]) -> io::R
 /// Sets one attribute of an open directory, which POSIX can't.
 pub(crate) fn set_dir_xattr(_dir: &Dir, _name: &[u8], _value: &[u8]) -> io::Result<()> {
     unsupported()
+}
+
+#[cfg(not(any(target_os = "illumos", target_os = "solaris")))]
+fn listed_type(entry: &rustix::fs::DirEntry) -> FileType {
+    super::unix::file_type(entry.file_type())
+}
+
+/// Directory entries of Solaris have no type.
+#[cfg(any(target_os = "illumos", target_os = "solaris"))]
+fn listed_type(_entry: &rustix::fs::DirEntry) -> FileType {
+    FileType::Unknown
 }
 
 fn unsupported<T>() -> io::Result<T> {

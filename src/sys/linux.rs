@@ -243,7 +243,10 @@ fn xattr_value(fd: std::os::fd::BorrowedFd<'_>, name: &[u8]) -> io::Result<Vec<u
     Ok(value)
 }
 
-#[allow(clippy::unnecessary_cast, reason = "the field's type differs between architectures")]
+#[allow(
+    clippy::unnecessary_cast,
+    reason = "the field's type differs between architectures"
+)]
 fn magic(dir: &Dir) -> io::Result<u32> {
     Ok(retry(|| rustix::fs::fstatfs(&dir.0))?.f_type as u32)
 }
@@ -264,12 +267,7 @@ fn mounted_type(dir: &Dir) -> Option<String> {
     after.split(' ').next().map(str::to_owned)
 }
 
-fn rename_new_without_flag(
-    dir: &Dir,
-    name: &[u8],
-    to: &Dir,
-    new_name: &[u8],
-) -> io::Result<()> {
+fn rename_new_without_flag(dir: &Dir, name: &[u8], to: &Dir, new_name: &[u8]) -> io::Result<()> {
     match super::stat_at(to, new_name) {
         Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {

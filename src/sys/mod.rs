@@ -60,7 +60,9 @@ pub(crate) struct Timestamp {
 impl Timestamp {
     /// The present, by this machine's clock.
     pub(crate) fn now() -> Self {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         Self {
             secs: i64::try_from(now.as_secs()).unwrap_or(i64::MAX),
             nanos: now.subsec_nanos(),

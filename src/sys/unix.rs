@@ -37,12 +37,7 @@ pub(crate) fn is_unsupported(error: &io::Error) -> bool {
     };
     matches!(
         errno,
-        Errno::NOSYS
-            | Errno::OPNOTSUPP
-            | Errno::PERM
-            | Errno::INVAL
-            | Errno::XDEV
-            | Errno::NOTTY
+        Errno::NOSYS | Errno::OPNOTSUPP | Errno::PERM | Errno::INVAL | Errno::XDEV | Errno::NOTTY
     )
 }
 
@@ -124,8 +119,7 @@ pub(crate) fn open_file_for_write(dir: &Dir, name: &[u8]) -> io::Result<File> {
 
 /// Makes the file `name`, which must not exist, and opens it for writing.
 pub(crate) fn create_file(dir: &Dir, name: &[u8], mode: u32) -> io::Result<File> {
-    let flags =
-        OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mode = Mode::from_raw_mode(mode as _);
     let fd = retry(|| rustix::fs::openat(&dir.0, name, flags, mode))?;
     Ok(File::from(fd))
@@ -364,7 +358,10 @@ fn owner_of(stat: &Stat) -> (Option<rustix::fs::Uid>, Option<rustix::fs::Gid>) {
     (Some(uid), Some(gid))
 }
 
-#[allow(clippy::unnecessary_cast, reason = "the fields' types differ between platforms")]
+#[allow(
+    clippy::unnecessary_cast,
+    reason = "the fields' types differ between platforms"
+)]
 fn stat_from(stat: &rustix::fs::Stat) -> Stat {
     Stat {
         file_type: file_type(rustix::fs::FileType::from_raw_mode(stat.st_mode)),

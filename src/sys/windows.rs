@@ -10,57 +10,41 @@
 //! Names are UTF-8 bytes; one with unpaired surrogates is an error. Links and
 //! junctions (reparse points that stand for another name) are never entered.
 
-use std::ffi::{OsStr, OsString};
-use std::fs::{self, File, FileTimes, Metadata, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::windows::fs::{FileExt, MetadataExt, OpenOptionsExt, symlink_dir, symlink_file};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use std::time::{Duration, SystemTime};
 
-use super::{Extent, FileType, Isolation, Listed, Space, Stat, Timestamp};
+use super::{Extent, FileType, Isolation, Listed, Space, Stat};
+
+mod convert;
+use convert::{
+    ERROR_ACCESS_DENIED, ERROR_DIRECTORY, ERROR_INVALID_NAME, ERROR_SHARING_VIOLATION,
+    ERROR_STOPPED_ON_SYMLINK, check_name, check_new_name, code, file_type, is_directory_entry,
+    is_read_only, mode_of, not_unicode, text, times_of, timestamp,
+};
+pub(crate) use convert::{
+    bytes_to_path, error_name, is_bad_name, is_not_a_real_dir, is_unsupported, join_bytes,
+    os_to_bytes,
+};
 
 // Access rights, sharing, flags and attributes of `CreateFileW`.
 const FILE_LIST_DIRECTORY: u32 = 0x1;
 const FILE_ADD_FILE: u32 = 0x2;
 const FILE_READ_ATTRIBUTES: u32 = 0x80;
 const FILE_WRITE_ATTRIBUTES: u32 = 0x100;
-const FILE_SHARE_READ: u32 = 0x1;
-const FILE_SHARE_WRITE: u32 = 0x2;
-const FILE_SHARE_DELETE: u32 = 0x4;
 const FILE_ATTRIBUTE_READONLY: u32 = 0x1;
 const FILE_FLAG_OPEN_REPARSE_POINT: u32 = 0x0020_0000;
 const FILE_FLAG_BACKUP_SEMANTICS: u32 = 0x0200_0000;
 const FILE_FLAG_DELETE_ON_CLOSE: u32 = 0x0400_0000;
 
-// System error codes (winerror.h).
-const ERROR_INVALID_FUNCTION: i32 = 1;
-const ERROR_ACCESS_DENIED: i32 = 5;
-const ERROR_NOT_SAME_DEVICE: i32 = 17;
-const ERROR_WRITE_PROTECT: i32 = 19;
-const ERROR_SHARING_VIOLATION: i32 = 32;
-const ERROR_NOT_SUPPORTED: i32 = 50;
-const ERROR_DISK_FULL: i32 = 112;
-const ERROR_INVALID_NAME: i32 = 123;
-const ERROR_BAD_PATHNAME: i32 = 161;
-const ERROR_FILENAME_EXCED_RANGE: i32 = 206;
-const ERROR_DIRECTORY: i32 = 267;
-const ERROR_STOPPED_ON_SYMLINK: i32 = 681;
-const ERROR_NO_UNICODE_TRANSLATION: i32 = 1113;
-const ERROR_PRIVILEGE_NOT_HELD: i32 = 1314;
-
-/// What others may do meanwhile: everything but delete and rename.
-const SHARE_NO_DELETE: u32 = FILE_SHARE_READ | FILE_SHARE_WRITE;
-const SHARE_ALL: u32 = SHARE_NO_DELETE | FILE_SHARE_DELETE;
+/// What others may do meanwhile: read and write, but not delete or rename.
+const SHARE_NO_DELETE: u32 = 0x1 | 0x2;
+const SHARE_ALL: u32 = SHARE_NO_DELETE | 0x4;
 
 /// Opens folders too, and a link itself instead of its target.
 const NO_FOLLOW: u32 = FILE_FLAG_BACKUP_SEMANTICS | FILE_FLAG_OPEN_REPARSE_POINT;
-
-/// From 1601, where file times begin, to 1970, in seconds.
-const EPOCH_SECS: i64 = 11_644_473_600;
-
-/// File times count steps of 100 nanoseconds.
-const STEPS_PER_SEC: u64 = 10_000_000;
 
 /// An open directory. Its path means this directory while it is open.
 #[derive(Debug)]
@@ -70,72 +54,6 @@ pub(crate) struct Dir {
     path: PathBuf,
     /// Held from [`try_lock_dir`] on.
     lock: OnceLock<File>,
-}
-
-/// The bytes of a name or a link's target: UTF-8, unless the name is no text.
-pub(crate) fn os_to_bytes(name: &OsStr) -> &[u8] {
-    name.as_encoded_bytes()
-}
-
-/// A path from the bytes of a name, a target or several names with `/`.
-///
-/// For messages and patterns: bytes that aren't UTF-8 are replaced, where
-/// every call that takes a name refuses them.
-pub(crate) fn bytes_to_path(bytes: &[u8]) -> PathBuf {
-    PathBuf::from(String::from_utf8_lossy(bytes).replace('/', "\\"))
-}
-
-/// Whether `error` means "this file system can't", not "this went wrong".
-///
-/// Without the privilege to make links the user can't make them on any file
-/// system, and the remedy is the same: another way to carry them.
-pub(crate) fn is_unsupported(error: &io::Error) -> bool {
-    matches!(
-        error.raw_os_error(),
-        Some(
-            ERROR_INVALID_FUNCTION
-                | ERROR_NOT_SUPPORTED
-                | ERROR_NOT_SAME_DEVICE
-                | ERROR_PRIVILEGE_NOT_HELD
-        )
-    ) || error.kind() == io::ErrorKind::Unsupported
-}
-
-/// Whether `error` says that a name has characters the file system refuses.
-pub(crate) fn is_bad_name(error: &io::Error) -> bool {
-    matches!(
-        error.raw_os_error(),
-        Some(
-            ERROR_INVALID_NAME
-                | ERROR_BAD_PATHNAME
-                | ERROR_FILENAME_EXCED_RANGE
-                | ERROR_NO_UNICODE_TRANSLATION
-        )
-    )
-}
-
-/// Whether `error` says that a link or a file stood where a folder was expected.
-pub(crate) fn is_not_a_real_dir(error: &io::Error) -> bool {
-    matches!(
-        error.raw_os_error(),
-        Some(ERROR_DIRECTORY | ERROR_STOPPED_ON_SYMLINK)
-    )
-}
-
-/// A cause such as `ERROR_NOT_SUPPORTED`, for messages; the text where it has no such name.
-pub(crate) fn error_name(error: &io::Error) -> String {
-    let name = match error.raw_os_error() {
-        Some(ERROR_INVALID_FUNCTION) => "ERROR_INVALID_FUNCTION",
-        Some(ERROR_ACCESS_DENIED) => "ERROR_ACCESS_DENIED",
-        Some(ERROR_WRITE_PROTECT) => "ERROR_WRITE_PROTECT",
-        Some(ERROR_SHARING_VIOLATION) => "ERROR_SHARING_VIOLATION",
-        Some(ERROR_NOT_SUPPORTED) => "ERROR_NOT_SUPPORTED",
-        Some(ERROR_DISK_FULL) => "ERROR_DISK_FULL",
-        Some(ERROR_INVALID_NAME) => "ERROR_INVALID_NAME",
-        Some(ERROR_PRIVILEGE_NOT_HELD) => "ERROR_PRIVILEGE_NOT_HELD",
-        _ => return error.to_string(),
-    };
-    name.to_owned()
 }
 
 /// Opens a directory that the user named; links in `path` are followed.
@@ -205,7 +123,8 @@ pub(crate) fn create_symlink(dir: &Dir, name: &[u8], target: &[u8]) -> io::Resul
     let path = new_path(dir, name)?;
     let target = text(target)?;
     let stored = PathBuf::from(target.replace('/', "\\"));
-    let is_dir = match fs::metadata(dir.path.join(lexical(&dir.path, &stored))) {
+    // `join` takes `..` away, which paths that begin with `\\?\` don't know.
+    let is_dir = match fs::metadata(dir.path.join(&stored)) {
         Ok(found) => found.is_dir(),
         Err(_) => target.ends_with('/'),
     };
@@ -237,9 +156,19 @@ pub(crate) fn remove_file(dir: &Dir, name: &[u8]) -> io::Result<()> {
     let path = existing(dir, name)?;
     let found = fs::symlink_metadata(&path)?;
     // A link to a folder, or a junction, is removed as a folder is.
-    match found.is_symlink() && is_directory_entry(&found) {
-        true => fs::remove_dir(path),
-        false => fs::remove_file(path),
+    if found.is_symlink() && is_directory_entry(&found) {
+        return fs::remove_dir(path);
+    }
+    match fs::remove_file(&path) {
+        // NTFS lets `std` remove what is read-only, FAT doesn't.
+        Err(error)
+            if error.kind() == io::ErrorKind::PermissionDenied
+                && found.permissions().readonly() =>
+        {
+            set_file_mode(&open_for(&path, FILE_WRITE_ATTRIBUTES, NO_FOLLOW)?, 0o600)?;
+            fs::remove_file(path)
+        }
+        result => result,
     }
 }
 
@@ -273,12 +202,7 @@ pub(crate) fn rename_new(dir: &Dir, name: &[u8], to: &Dir, new_name: &[u8]) -> i
 }
 
 /// Swaps `name` and `new_name` in one step, which Windows can't.
-pub(crate) fn rename_exchange(
-    _dir: &Dir,
-    _name: &[u8],
-    _to: &Dir,
-    _new_name: &[u8],
-) -> io::Result<()> {
+pub(crate) fn rename_exchange(_: &Dir, _: &[u8], _: &Dir, _: &[u8]) -> io::Result<()> {
     unsupported()
 }
 
@@ -307,7 +231,8 @@ pub(crate) fn list_dir<E: From<io::Error>>(
 /// Describes an open file.
 pub(crate) fn stat_file(file: &File) -> io::Result<Stat> {
     let found = file.metadata()?;
-    let identity = identify(file)?;
+    // What tells one file from all others `std` reads, but doesn't show (rust#63010).
+    let identity = winapi_util::file::information(file)?;
     Ok(Stat {
         file_type: file_type(found.file_type()),
         mode: mode_of(&found),
@@ -318,9 +243,9 @@ pub(crate) fn stat_file(file: &File) -> io::Result<Stat> {
         accessed: timestamp(found.last_access_time()),
         // The nearest that `std` tells, and why `notes_changes` says no.
         changed: timestamp(found.last_write_time()),
-        device: identity.volume,
-        inode: identity.file,
-        links: identity.links,
+        device: identity.volume_serial_number(),
+        inode: identity.file_index(),
+        links: identity.number_of_links(),
         uid: 0,
         gid: 0,
     })
@@ -352,9 +277,6 @@ pub(crate) fn stat_path(path: &Path) -> io::Result<Stat> {
 /// Sets the one bit of a mode that an open file can have: read-only.
 pub(crate) fn set_file_mode(file: &File, mode: u32) -> io::Result<()> {
     let mut permissions = file.metadata()?.permissions();
-    if permissions.readonly() == is_read_only(mode) {
-        return Ok(());
-    }
     permissions.set_readonly(is_read_only(mode));
     file.set_permissions(permissions)
 }
@@ -437,6 +359,9 @@ pub(crate) fn seek_extent(_file: &File, _extent: Extent, _offset: u64) -> io::Re
 /// A folder can't be locked itself: the lock is a file beside it, which nobody
 /// else can open and which the system removes when its process ends.
 pub(crate) fn try_lock_dir(dir: &Dir) -> io::Result<bool> {
+    if dir.lock.get().is_some() {
+        return Ok(true);
+    }
     let mut name = dir
         .path
         .file_name()
@@ -511,20 +436,6 @@ pub(crate) fn random_u64() -> u64 {
     std::hash::RandomState::new().build_hasher().finish()
 }
 
-/// Joins a directory's own path and the bytes of a relative path.
-pub(crate) fn join_bytes(base: &Path, relative: &[u8]) -> PathBuf {
-    if relative.is_empty() {
-        return base.to_owned();
-    }
-    // `Path::join` would start anew at a name such as `C:`.
-    let mut joined: OsString = base.as_os_str().to_owned();
-    if !matches!(joined.as_encoded_bytes().last(), None | Some(b'\\' | b'/')) {
-        joined.push("\\");
-    }
-    joined.push(bytes_to_path(relative));
-    PathBuf::from(joined)
-}
-
 /// Lets the empty file `to` share all extents of `from`, for which `std` has no call.
 pub(crate) fn clone_file(_from: &File, _to: &File) -> io::Result<()> {
     unsupported()
@@ -558,9 +469,7 @@ pub(crate) fn close_file(file: File) {
     drop(file);
 }
 
-/// Reserves `len` bytes of storage for `file` and sets its size.
-///
-/// Not offered: nobody asks for it while [`gains_from_allocation`] says no.
+/// Reserves storage for `file`: not offered, as [`gains_from_allocation`] says no.
 pub(crate) fn allocate(_file: &File, _len: u64) -> io::Result<()> {
     unsupported()
 }
@@ -606,23 +515,6 @@ pub(crate) fn set_dir_xattr(_dir: &Dir, _name: &[u8], _value: &[u8]) -> io::Resu
     unsupported()
 }
 
-/// What tells one file from all others, whatever its names.
-struct Identity {
-    volume: u64,
-    file: u64,
-    links: u64,
-}
-
-/// Asks for the identity, which `std` reads but doesn't show (rust#63010).
-fn identify(file: &File) -> io::Result<Identity> {
-    let found = winapi_util::file::information(file)?;
-    Ok(Identity {
-        volume: found.volume_serial_number(),
-        file: found.file_index(),
-        links: found.number_of_links(),
-    })
-}
-
 fn open_dir_at(path: PathBuf) -> io::Result<Dir> {
     // Only a handle that may read or write takes part in sharing at all.
     let handle = OpenOptions::new()
@@ -637,8 +529,11 @@ fn open_dir_at(path: PathBuf) -> io::Result<Dir> {
     if !found.is_dir() {
         return Err(code(ERROR_DIRECTORY));
     }
-    let lock = OnceLock::new();
-    Ok(Dir { handle, path, lock })
+    Ok(Dir {
+        handle,
+        path,
+        lock: OnceLock::new(),
+    })
 }
 
 /// Opens what is no link for content. What a driver keeps elsewhere (files in
@@ -670,18 +565,14 @@ fn open_for(path: &Path, access: u32, flags: u32) -> io::Result<File> {
 
 fn sync_file(path: &Path) -> io::Result<()> {
     let mut options = OpenOptions::new();
-    let options = options
+    options
         .write(true)
         .share_mode(SHARE_ALL)
         .custom_flags(NO_FOLLOW);
     match options.open(path) {
         // A read-only file has to be made writable for as long as it takes.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            let handle = open_for(
-                path,
-                FILE_READ_ATTRIBUTES | FILE_WRITE_ATTRIBUTES,
-                NO_FOLLOW,
-            )?;
+            let handle = open_for(path, FILE_WRITE_ATTRIBUTES, NO_FOLLOW)?;
             if !handle.metadata()?.permissions().readonly() {
                 return Err(error);
             }
@@ -696,144 +587,14 @@ fn sync_file(path: &Path) -> io::Result<()> {
 
 /// The path of a name that stands, or may stand, in `dir`.
 fn existing(dir: &Dir, name: &[u8]) -> io::Result<PathBuf> {
-    let name = text(name)?;
-    // A colon would lead to a stream of the file, or to another drive.
-    let is_single = !name.is_empty() && !name.contains(['/', '\\', ':', '\0']);
-    if !is_single || matches!(name, "." | "..") {
-        return Err(code(ERROR_INVALID_NAME));
-    }
-    Ok(dir.path.join(name))
+    Ok(dir.path.join(check_name(name)?))
 }
 
 /// The path of a name that is to be made in `dir`.
-///
-/// Paths that begin with `\\?\` reach the file system as they are, so what
-/// other programs could not open again is refused here.
 fn new_path(dir: &Dir, name: &[u8]) -> io::Result<PathBuf> {
-    let path = existing(dir, name)?;
-    let name = text(name)?;
-    let is_odd = |character: char| character < ' ' || "<>\"|?*".contains(character);
-    if name.contains(is_odd) || name.ends_with(['.', ' ']) || is_reserved(name) {
-        return Err(code(ERROR_INVALID_NAME));
-    }
-    Ok(path)
-}
-
-/// Whether `name` means a device to most programs, whatever its extension.
-fn is_reserved(name: &str) -> bool {
-    const DEVICES: [&str; 6] = ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"];
-    let stem = name
-        .split('.')
-        .next()
-        .unwrap_or(name)
-        .trim_end_matches(' ')
-        .to_uppercase();
-    let is_port = |port: &str| {
-        let mut digits = port.chars();
-        let is_digit = matches!(
-            digits.next(),
-            Some('0'..='9' | '\u{b9}' | '\u{b2}' | '\u{b3}')
-        );
-        is_digit && digits.next().is_none()
-    };
-    let port = stem
-        .strip_prefix("COM")
-        .or_else(|| stem.strip_prefix("LPT"));
-    DEVICES.contains(&stem.as_str()) || port.is_some_and(is_port)
-}
-
-/// `target` with `..` taken away against `base`, which no link is part of:
-/// paths that begin with `\\?\` know no `..`.
-fn lexical(base: &Path, target: &Path) -> PathBuf {
-    let mut at = base.to_owned();
-    for component in target.components() {
-        match component {
-            Component::CurDir => {}
-            Component::ParentDir => {
-                at.pop();
-            }
-            Component::Normal(name) => at.push(name),
-            // Absolute, or a drive with or without a path.
-            Component::Prefix(_) | Component::RootDir => return target.to_owned(),
-        }
-    }
-    at
-}
-
-fn text(bytes: &[u8]) -> io::Result<&str> {
-    std::str::from_utf8(bytes).map_err(|_| not_unicode())
-}
-
-fn not_unicode() -> io::Error {
-    code(ERROR_NO_UNICODE_TRANSLATION)
-}
-
-fn code(number: i32) -> io::Error {
-    io::Error::from_raw_os_error(number)
+    Ok(dir.path.join(check_new_name(name)?))
 }
 
 fn unsupported<T>() -> io::Result<T> {
     Err(io::ErrorKind::Unsupported.into())
-}
-
-fn is_read_only(mode: u32) -> bool {
-    mode & 0o200 == 0
-}
-
-/// Whether the file system keeps it as a folder: folders, links to folders and
-/// junctions.
-fn is_directory_entry(found: &Metadata) -> bool {
-    const FILE_ATTRIBUTE_DIRECTORY: u32 = 0x10;
-    found.file_attributes() & FILE_ATTRIBUTE_DIRECTORY != 0
-}
-
-/// The mode that stands for what Windows knows. The read-only attribute of a
-/// folder doesn't protect it: Explorer uses it as a mark.
-fn mode_of(found: &Metadata) -> u32 {
-    match (is_directory_entry(found), found.permissions().readonly()) {
-        (true, _) => 0o755,
-        (false, true) => 0o444,
-        (false, false) => 0o644,
-    }
-}
-
-fn file_type(found: fs::FileType) -> FileType {
-    if found.is_symlink() {
-        FileType::Symlink
-    } else if found.is_dir() {
-        FileType::Dir
-    } else if found.is_file() {
-        FileType::File
-    } else {
-        FileType::Special
-    }
-}
-
-/// A time from the steps since 1601 that a file has.
-fn timestamp(steps: u64) -> Timestamp {
-    Timestamp {
-        secs: (steps / STEPS_PER_SEC).cast_signed() - EPOCH_SECS,
-        nanos: (steps % STEPS_PER_SEC) as u32 * 100,
-    }
-}
-
-fn times_of(stat: &Stat) -> io::Result<FileTimes> {
-    let mut times = FileTimes::new().set_modified(system_time(stat.modified)?);
-    // FAT and shares that keep no access time answer with the year 1601, which
-    // can't be set.
-    if stat.accessed.secs > -EPOCH_SECS {
-        times = times.set_accessed(system_time(stat.accessed)?);
-    }
-    Ok(times)
-}
-
-fn system_time(time: Timestamp) -> io::Result<SystemTime> {
-    let whole = Duration::from_secs(time.secs.unsigned_abs());
-    let seconds = match time.secs < 0 {
-        true => SystemTime::UNIX_EPOCH.checked_sub(whole),
-        false => SystemTime::UNIX_EPOCH.checked_add(whole),
-    };
-    seconds
-        .and_then(|seconds| seconds.checked_add(Duration::from_nanos(u64::from(time.nanos))))
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "a time before the year 1601"))
 }

@@ -12,6 +12,7 @@ use crate::plan::{NodeId, NodeKind};
 use crate::pool::{self, Queue};
 use crate::progress::{Counters, Phase, Progress, Total};
 use crate::sys;
+use crate::text::escape_bytes;
 
 use super::pair::Found;
 use super::{Difference, DifferenceKind, Side};
@@ -26,8 +27,8 @@ const PAIRS_PER_JOB: usize = 64;
 /// What reading found.
 #[derive(Default)]
 pub(super) struct Hashed {
-    /// Left nodes whose content or attributes differ.
-    differing: Vec<(NodeId, DifferenceKind)>,
+    /// What differs, by the left side's nodes.
+    differing: Vec<Differing>,
     /// Suspects that hold their link's target as text.
     stubs: HashSet<usize>,
     /// Suspects that differ from what their link leads to.
@@ -48,17 +49,11 @@ impl Hashed {
     }
 
     pub(super) fn differences(&self, left: &Side<'_>) -> Vec<Difference> {
-        let difference = |(node, kind): &(NodeId, DifferenceKind)| {
-            let words = match kind {
-                DifferenceKind::Xattr => "other user attributes",
-                _ => "other bytes of the same size",
-            };
-            Difference {
-                path: left.scan.plan.path(*node),
-                kind: *kind,
-                left: None,
-                right: Some(words.to_owned()),
-            }
+        let difference = |differing: &Differing| Difference {
+            path: left.scan.plan.path(differing.node),
+            kind: differing.kind,
+            left: Some(differing.left.clone()),
+            right: Some(differing.right.clone()),
         };
         self.differing.iter().map(difference).collect()
     }
@@ -71,6 +66,16 @@ impl Hashed {
         self.bytes += other.bytes;
     }
 }
+
+/// One difference that reading found, with both sides in words.
+struct Differing {
+    node: NodeId,
+    kind: DifferenceKind,
+    left: String,
+    right: String,
+}
+
+type Xattrs = Vec<(Vec<u8>, Vec<u8>)>;
 
 #[derive(Clone, Copy)]
 enum Job<'f> {
@@ -148,10 +153,8 @@ impl<'s> Reader<'s> {
     }
 
     fn compare_dirs(&mut self, a: NodeId, b: NodeId) -> Result<()> {
-        let left = self.left.dir_xattrs(a)?;
-        if left != self.right.dir_xattrs(b)? {
-            self.hashed.differing.push((a, DifferenceKind::Xattr));
-        }
+        let (left, right) = (self.left.dir_xattrs(a)?, self.right.dir_xattrs(b)?);
+        self.compare_xattrs(a, &left, &right);
         Ok(())
     }
 
@@ -162,14 +165,30 @@ impl<'s> Reader<'s> {
             return Ok(());
         }
         let (left, right) = (self.left.open(a)?, self.right.open(b)?);
-        let xattrs = self.left.xattrs(a, &left)?;
-        if xattrs != self.right.xattrs(b, &right)? {
-            self.hashed.differing.push((a, DifferenceKind::Xattr));
-        }
-        if self.hash_left(a, &left)? != self.hash_right(b, &right)? {
-            self.hashed.differing.push((a, DifferenceKind::Content));
+        let (ours, theirs) = (self.left.xattrs(a, &left)?, self.right.xattrs(b, &right)?);
+        self.compare_xattrs(a, &ours, &theirs);
+        let (ours, theirs) = (self.hash_left(a, &left)?, self.hash_right(b, &right)?);
+        if ours != theirs {
+            let words = |hash: blake3::Hash| format!("content with BLAKE3 {:.16}", hash.to_hex());
+            self.differ(a, DifferenceKind::Content, words(ours), words(theirs));
         }
         Ok(())
+    }
+
+    fn compare_xattrs(&mut self, node: NodeId, left: &Xattrs, right: &Xattrs) {
+        if left != right {
+            let (left, right) = (describe(left, right), describe(right, left));
+            self.differ(node, DifferenceKind::Xattr, left, right);
+        }
+    }
+
+    fn differ(&mut self, node: NodeId, kind: DifferenceKind, left: String, right: String) {
+        self.hashed.differing.push(Differing {
+            node,
+            kind,
+            left,
+            right,
+        });
     }
 
     fn look_at_suspect(&mut self, found: &Found, index: usize) -> Result<()> {
@@ -211,15 +230,15 @@ impl<'s> Reader<'s> {
     }
 
     fn hash_left(&mut self, node: NodeId, file: &File) -> Result<blake3::Hash> {
-        let (hash, bytes) = hash(file, &mut self.buffer)
-            .map_err(|error| self.left.error("read", node, error))?;
+        let (hash, bytes) =
+            hash(file, &mut self.buffer).map_err(|error| self.left.error("read", node, error))?;
         self.hashed.bytes += bytes;
         Ok(hash)
     }
 
     fn hash_right(&mut self, node: NodeId, file: &File) -> Result<blake3::Hash> {
-        let (hash, bytes) = hash(file, &mut self.buffer)
-            .map_err(|error| self.right.error("read", node, error))?;
+        let (hash, bytes) =
+            hash(file, &mut self.buffer).map_err(|error| self.right.error("read", node, error))?;
         self.hashed.bytes += bytes;
         Ok(hash)
     }
@@ -241,11 +260,11 @@ impl<'s> SideReader<'s> {
         opened.map_err(|error| self.error("open", node, error))
     }
 
-    fn xattrs(&self, node: NodeId, file: &File) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    fn xattrs(&self, node: NodeId, file: &File) -> Result<Xattrs> {
         sys::file_xattrs(file).map_err(|error| self.error("read", node, error))
     }
 
-    fn dir_xattrs(&mut self, node: NodeId) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    fn dir_xattrs(&mut self, node: NodeId) -> Result<Xattrs> {
         let read = match self.handles.enter(&self.side.scan.plan, node) {
             Ok(dir) => sys::dir_xattrs(dir),
             Err(lost) => Err(lost.source),
@@ -257,6 +276,19 @@ impl<'s> SideReader<'s> {
         let path = self.side.scan.plan.path(node);
         let path: PathBuf = sys::join_bytes(self.side.shown, path.as_bytes());
         Error::io(operation, path, error)
+    }
+}
+
+/// The attributes that the other side lacks or has otherwise.
+fn describe(own: &Xattrs, other: &Xattrs) -> String {
+    let differing = own.iter().filter(|attribute| !other.contains(attribute));
+    let text = |bytes: &Vec<u8>| escape_bytes(bytes);
+    let words: Vec<_> = differing
+        .map(|(name, value)| format!("{}={}", text(name), text(value)))
+        .collect();
+    match words.is_empty() {
+        true => "no such attribute".to_owned(),
+        false => words.join(", "),
     }
 }
 

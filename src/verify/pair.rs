@@ -3,9 +3,9 @@
 
 use std::collections::HashMap;
 
-use crate::path::escape_bytes;
 use crate::plan::links::{Resolution, Resolver};
 use crate::plan::{NodeId, NodeKind, Plan};
+use crate::text::escape_bytes;
 
 use super::content::Hashed;
 use super::{Difference, DifferenceKind, Side};
@@ -59,12 +59,7 @@ struct Walk<'w> {
 }
 
 impl Walk<'_> {
-    fn compare_children(
-        &mut self,
-        a: NodeId,
-        b: NodeId,
-        pending: &mut Vec<(NodeId, NodeId)>,
-    ) {
+    fn compare_children(&mut self, a: NodeId, b: NodeId, pending: &mut Vec<(NodeId, NodeId)>) {
         let (left, right) = (&self.left.scan.plan, &self.right.scan.plan);
         for (a, b) in merge_children(left, a, right, b) {
             match (a, b) {
@@ -105,16 +100,27 @@ impl Walk<'_> {
 
     fn compare_files(&mut self, a: NodeId, b: NodeId) {
         self.compare_attributes(a, b);
-        let (left, right) = (&self.left.scan.stats[a.index()], &self.right.scan.stats[b.index()]);
+        let (left, right) = (
+            &self.left.scan.stats[a.index()],
+            &self.right.scan.stats[b.index()],
+        );
         if left.size == right.size {
             self.found.pairs.push((a, b));
         } else {
             let words = |size: u64| Some(format!("{size} bytes"));
-            self.differ(a, DifferenceKind::Content, words(left.size), words(right.size));
+            self.differ(
+                a,
+                DifferenceKind::Content,
+                words(left.size),
+                words(right.size),
+            );
         }
         let first = |groups: &HashMap<_, NodeId>, side: &Side<'_>, node: NodeId| {
             let stat = &side.scan.stats[node.index()];
-            let first = groups.get(&(stat.device, stat.inode)).copied().unwrap_or(node);
+            let first = groups
+                .get(&(stat.device, stat.inode))
+                .copied()
+                .unwrap_or(node);
             side.scan.plan.path(first)
         };
         let left = first(&self.left_groups, self.left, a);
@@ -125,12 +131,20 @@ impl Walk<'_> {
                 true => "a file of its own".to_owned(),
                 false => format!("another name of `{first}`"),
             };
-            self.differ(a, DifferenceKind::Hardlink, Some(words(left)), Some(words(right)));
+            self.differ(
+                a,
+                DifferenceKind::Hardlink,
+                Some(words(left)),
+                Some(words(right)),
+            );
         }
     }
 
     fn compare_links(&mut self, a: NodeId, b: NodeId) {
-        let (left, right) = (self.left.scan.plan.target(a), self.right.scan.plan.target(b));
+        let (left, right) = (
+            self.left.scan.plan.target(a),
+            self.right.scan.plan.target(b),
+        );
         if left != right {
             let words = |target| Some(format!("link to `{}`", escape_bytes(target)));
             self.differ(a, DifferenceKind::Retargeted, words(left), words(right));
@@ -260,7 +274,10 @@ fn merge_children(
 fn groups(side: &Side<'_>) -> HashMap<(u64, u64), NodeId> {
     let plan = &side.scan.plan;
     let mut groups: HashMap<(u64, u64), NodeId> = HashMap::new();
-    for node in plan.nodes().filter(|node| plan.kind(*node) == NodeKind::File) {
+    for node in plan
+        .nodes()
+        .filter(|node| plan.kind(*node) == NodeKind::File)
+    {
         let stat = &side.scan.stats[node.index()];
         if stat.links < 2 {
             continue;

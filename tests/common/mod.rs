@@ -1,0 +1,125 @@
+//! What several test files need: scratch folders that can always be removed, a
+//! snapshot of a tree that shares no code with the crate, and the command.
+#![allow(dead_code, reason = "each test file uses a part of this")]
+
+pub(crate) mod build;
+pub(crate) mod snapshot;
+pub(crate) mod world;
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
+use tempfile::TempDir;
+
+/// A temporary folder that is removed whatever modes the tree in it has.
+pub(crate) struct Scratch(TempDir);
+
+impl Scratch {
+    pub(crate) fn new() -> Self {
+        Self(TempDir::new().unwrap())
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub(crate) fn path(&self, relative: &str) -> PathBuf {
+        self.root().join(relative)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Ok(root) = rustix::fs::open(self.root(), folder_flags(), Mode::empty()) {
+            open_up(&root);
+        }
+    }
+}
+
+pub(crate) fn folder_flags() -> OFlags {
+    OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC
+}
+
+/// Gives the owner access to every folder below `dir`.
+fn open_up(dir: &impl std::os::fd::AsFd) {
+    let Ok(entries) = Dir::read_from(dir) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        if name == c"." || name == c".." || entry.file_type() != FileType::Directory {
+            continue;
+        }
+        let _ = rustix::fs::chmodat(dir, name, Mode::RWXU, AtFlags::empty());
+        if let Ok(inner) = rustix::fs::openat(dir, name, folder_flags(), Mode::empty()) {
+            open_up(&inner);
+        }
+    }
+}
+
+/// Whether this test runs as the administrator, whom no mode stops.
+pub(crate) fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// Says why a part of a test is left out here.
+#[allow(clippy::print_stderr, reason = "tests have nowhere else to say it")]
+pub(crate) fn leave_out(why: &str) {
+    eprintln!("left out: {why}");
+}
+
+/// What a run of a program came to.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) status: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Ran {
+    /// The standard output as one JSON document.
+    pub(crate) fn json(&self) -> serde_json::Value {
+        let parsed = serde_json::from_str(&self.stdout);
+        parsed.unwrap_or_else(|error| panic!("{error} in {self:?}"))
+    }
+}
+
+/// Runs `bundlecp` in the folder `dir`.
+pub(crate) fn bundlecp<A: AsRef<OsStr>>(dir: &Path, arguments: &[A]) -> Ran {
+    run(env!("CARGO_BIN_EXE_bundlecp"), dir, arguments)
+}
+
+/// Runs any program in the folder `dir`, speaking English.
+pub(crate) fn run<A: AsRef<OsStr>>(program: &str, dir: &Path, arguments: &[A]) -> Ran {
+    let mut command = Command::new(program);
+    command.current_dir(dir).env("LC_ALL", "C").args(arguments);
+    let output = command.output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Ran {
+        status: output.status.code().unwrap_or(-1),
+        stdout: text(output.stdout),
+        stderr: text(output.stderr),
+    }
+}
+
+/// The names in a folder, sorted.
+pub(crate) fn names(dir: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(dir).unwrap();
+    let name = |entry: std::io::Result<std::fs::DirEntry>| entry.unwrap().file_name();
+    let mut names: Vec<_> = entries
+        .map(|entry| name(entry).to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+/// Copies with the library, quietly, on `jobs` threads.
+pub(crate) fn copy_with(source: &Path, destination: &Path, jobs: usize) -> bundlecp::copy::Outcome {
+    let mut options = bundlecp::copy::Options::default();
+    options.jobs = Some(jobs);
+    let sources = [source.to_owned()];
+    let copied = bundlecp::copy::copy(&sources, destination, &options, &bundlecp::Silent);
+    copied.unwrap_or_else(|error| panic!("{error:?}"))
+}
