@@ -137,7 +137,7 @@ impl Publication {
         name: &[u8],
     ) -> io::Result<()> {
         let (staged, destination) = (&between.staged, &between.destination);
-        let how = match sys::rename_exchange(staged, staged_name, destination, name) {
+        let how = match swap(staged, staged_name, destination, name) {
             Ok(()) => Move::Exchanged,
             Err(error) if sys::lacks_flag(&error) => {
                 let parked = self.park(between, staged_name, name)?;
@@ -157,9 +157,9 @@ impl Publication {
         let mut parked = staged_name.to_vec();
         parked.truncate(200);
         parked.extend_from_slice(b".replaced");
-        sys::rename_new(destination, name, staged, &parked)?;
-        if let Err(error) = sys::rename_new(staged, staged_name, destination, name) {
-            let _ = sys::rename_new(staged, &parked, destination, name);
+        move_new(destination, name, staged, &parked)?;
+        if let Err(error) = move_new(staged, staged_name, destination, name) {
+            let _ = move_new(staged, &parked, destination, name);
             return Err(error);
         }
         Ok(parked)
@@ -200,9 +200,7 @@ impl Step {
         } = self.place.open()?;
         match &self.how {
             Move::Placed => move_new(&destination, &self.name, &staged, &self.staged_name),
-            Move::Exchanged => {
-                sys::rename_exchange(&staged, &self.staged_name, &destination, &self.name)
-            }
+            Move::Exchanged => swap(&staged, &self.staged_name, &destination, &self.name),
             Move::Parked(parked) => {
                 move_new(&destination, &self.name, &staged, &self.staged_name)?;
                 move_new(&staged, parked, &destination, &self.name)
@@ -211,25 +209,68 @@ impl Step {
     }
 }
 
-/// Moves `name` to `new_name`, where nothing may stand. A folder that its owner
-/// may not write to can't change its parent: it is opened for the move.
+/// Moves `name` to `new_name`, where nothing may stand.
 fn move_new(dir: &Dir, name: &[u8], to: &Dir, new_name: &[u8]) -> io::Result<()> {
-    const OWNER: u32 = 0o700;
-    let refused = match sys::rename_new(dir, name, to, new_name) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => error,
-        result => return result,
-    };
-    let stat = sys::stat_at(dir, name)?;
-    if stat.file_type != FileType::Dir || stat.mode & OWNER == OWNER {
-        return Err(refused);
+    match sys::rename_new(dir, name, to, new_name) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            let opened = Opened::at(dir, name)?;
+            let moved = sys::rename_new(dir, name, to, new_name);
+            match &moved {
+                Ok(()) => opened.close(to, new_name)?,
+                Err(_) => opened.close(dir, name)?,
+            }
+            moved
+        }
+        result => result,
     }
-    sys::set_dir_mode_at(dir, name, stat.mode | OWNER)?;
-    let moved = sys::rename_new(dir, name, to, new_name);
-    let closed = match &moved {
-        Ok(()) => sys::set_dir_mode_at(to, new_name, stat.mode),
-        Err(_) => sys::set_dir_mode_at(dir, name, stat.mode),
-    };
-    moved.and(closed)
+}
+
+/// Swaps `name` and `other_name` in one step.
+fn swap(dir: &Dir, name: &[u8], other: &Dir, other_name: &[u8]) -> io::Result<()> {
+    match sys::rename_exchange(dir, name, other, other_name) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            let (first, second) = (Opened::at(dir, name)?, Opened::at(other, other_name)?);
+            let swapped = sys::rename_exchange(dir, name, other, other_name);
+            match &swapped {
+                Ok(()) => first
+                    .close(other, other_name)
+                    .and(second.close(dir, name))?,
+                Err(_) => first
+                    .close(dir, name)
+                    .and(second.close(other, other_name))?,
+            }
+            swapped
+        }
+        result => result,
+    }
+}
+
+/// A folder that was opened to its owner for a move: one that its owner may
+/// not write to can't change its parent.
+struct Opened {
+    mode: Option<u32>,
+}
+
+impl Opened {
+    fn at(dir: &Dir, name: &[u8]) -> io::Result<Self> {
+        const OWNER: u32 = 0o700;
+        let stat = sys::stat_at(dir, name)?;
+        if stat.file_type != FileType::Dir || stat.mode & OWNER == OWNER {
+            return Ok(Self { mode: None });
+        }
+        sys::set_dir_mode_at(dir, name, stat.mode | OWNER)?;
+        Ok(Self {
+            mode: Some(stat.mode),
+        })
+    }
+
+    /// Gives the folder, wherever it stands now, its mode back.
+    fn close(&self, dir: &Dir, name: &[u8]) -> io::Result<()> {
+        match self.mode {
+            Some(mode) => sys::set_dir_mode_at(dir, name, mode),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Drop for Publication {
