@@ -1,18 +1,19 @@
 //! Workers that share jobs and make new ones, until none is left.
 //!
-//! A worker keeps the jobs that it makes to itself, takes the last one first,
-//! and so stays in the part of the tree that it is in. It gives its oldest job
-//! away, which is the largest part, only when another worker has none: a lock
-//! taken for each job would put workers to sleep on each other. The first
-//! error stops all. While they work, the calling thread does nothing but
-//! report.
+//! Each worker has a queue of its own, takes the job that it made last, and so
+//! stays in the part of the tree that it is in; an idle one takes the oldest
+//! job of another, which is the largest part. One queue for all put workers to
+//! sleep on its lock, and queues that only their owners could open left a
+//! worker idle while the system ran something else in its neighbour's place.
+//! The first error stops all. While they work, the calling thread does nothing
+//! but report.
 //!
 //! The pool knows nothing of trees or files; a worker's state never leaves
 //! its thread.
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
@@ -28,111 +29,127 @@ pub(crate) fn default_threads() -> usize {
 /// One worker's side of the pool.
 pub(crate) struct Queue<'p, J> {
     shared: &'p Shared<J>,
-    own: VecDeque<J>,
+    me: usize,
+    has_job: bool,
 }
 
 struct Shared<J> {
-    state: Mutex<State<J>>,
-    /// Workers wait here for a job, or for the end.
-    changed: Condvar,
-    /// The calling thread waits here for the last worker to leave.
-    left: Condvar,
-    /// Workers that wait for a job; read without the lock.
+    queues: Vec<Mutex<VecDeque<J>>>,
+    /// Jobs that are queued or in hand. At 0 nothing can come any more.
+    pending: AtomicUsize,
+    /// Workers that wait for a job.
     idle: AtomicUsize,
     stopped: AtomicBool,
-}
-
-struct State<J> {
-    /// Jobs that were given away and not yet taken.
-    given: VecDeque<J>,
-    /// Workers that have a job in hand or of their own.
-    busy: usize,
-    running: usize,
+    /// How many workers haven't left; also what idle ones sleep on.
+    running: Mutex<usize>,
+    /// There is a job, or the end has come.
+    changed: Condvar,
+    /// The last worker has left.
+    left: Condvar,
 }
 
 impl<J> Queue<'_, J> {
     /// Takes the next job, or `None` when no job is left and none can come.
     pub(crate) fn next(&mut self) -> Option<J> {
+        let shared = self.shared;
+        if std::mem::take(&mut self.has_job) && shared.pending.fetch_sub(1, Ordering::AcqRel) == 1 {
+            shared.wake();
+        }
         if self.is_stopped() {
             return None;
         }
-        self.share();
-        if let Some(job) = self.own.pop_back() {
-            return Some(job);
-        }
-        self.wait()
+        let job = shared.take(self.me).or_else(|| shared.wait(self.me));
+        self.has_job = job.is_some();
+        job
     }
 
     /// Adds jobs that this worker will take in turn, the last one first.
-    pub(crate) fn push(&mut self, jobs: impl IntoIterator<Item = J>) {
-        self.own.extend(jobs);
-        self.share();
+    pub(crate) fn push(&self, jobs: impl IntoIterator<Item = J>) {
+        let mut own = lock(&self.shared.queues[self.me]);
+        let before = own.len();
+        own.extend(jobs);
+        // Before anybody can take one: `pending` never falls to 0 too early.
+        let added = own.len() - before;
+        self.shared.pending.fetch_add(added, Ordering::AcqRel);
+        drop(own);
+        if added > 0 {
+            self.shared.wake_idle();
+        }
     }
 
     /// Adds a job that this worker takes last, and an idle one first.
-    pub(crate) fn offer(&mut self, job: J) {
-        self.own.push_front(job);
-        self.share();
-    }
-
-    /// Gives the oldest job away if somebody waits for one. Costs one look at
-    /// memory if nobody does: long jobs call it now and then.
-    pub(crate) fn share(&mut self) {
-        if self.shared.idle.load(Ordering::Relaxed) == 0 || self.own.is_empty() {
-            return;
-        }
-        let mut state = self.shared.lock();
-        if state.given.is_empty()
-            && let Some(job) = self.own.pop_front()
-        {
-            state.given.push_back(job);
-            self.shared.changed.notify_one();
-        }
+    pub(crate) fn offer(&self, job: J) {
+        let mut own = lock(&self.shared.queues[self.me]);
+        own.push_front(job);
+        self.shared.pending.fetch_add(1, Ordering::AcqRel);
+        drop(own);
+        self.shared.wake_idle();
     }
 
     /// Whether the operation was stopped: long jobs ask now and then.
     pub(crate) fn is_stopped(&self) -> bool {
         self.shared.stopped.load(Ordering::Relaxed)
     }
-
-    /// Waits until somebody gives a job away, or nobody can any more.
-    fn wait(&self) -> Option<J> {
-        let shared = self.shared;
-        let mut state = shared.lock();
-        state.busy -= 1;
-        shared.idle.fetch_add(1, Ordering::Relaxed);
-        let job = loop {
-            if shared.stopped.load(Ordering::Relaxed) {
-                break None;
-            }
-            if let Some(job) = state.given.pop_front() {
-                state.busy += 1;
-                break Some(job);
-            }
-            if state.busy == 0 {
-                shared.changed.notify_all();
-                break None;
-            }
-            state = shared
-                .changed
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
-        };
-        shared.idle.fetch_sub(1, Ordering::Relaxed);
-        job
-    }
 }
 
 impl<J> Shared<J> {
-    fn lock(&self) -> MutexGuard<'_, State<J>> {
-        // A worker that panicked holds no half-made state: counters only.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Takes the newest job of worker `me`, or else the oldest of another.
+    fn take(&self, me: usize) -> Option<J> {
+        if let Some(job) = lock(&self.queues[me]).pop_back() {
+            return Some(job);
+        }
+        let count = self.queues.len();
+        (1..count).find_map(|step| lock(&self.queues[(me + step) % count]).pop_front())
+    }
+
+    /// Sleeps until there is a job, or none can come.
+    fn wait(&self, me: usize) -> Option<J> {
+        let mut sleeping = lock(&self.running);
+        self.idle.fetch_add(1, Ordering::SeqCst);
+        let job = loop {
+            // Whoever adds a job either sees that this worker is idle, or has
+            // added it before this look.
+            fence(Ordering::SeqCst);
+            let is_over =
+                self.stopped.load(Ordering::Relaxed) || self.pending.load(Ordering::Acquire) == 0;
+            if is_over {
+                break None;
+            }
+            if let Some(job) = self.take(me) {
+                break Some(job);
+            }
+            sleeping = self
+                .changed
+                .wait(sleeping)
+                .unwrap_or_else(PoisonError::into_inner);
+        };
+        self.idle.fetch_sub(1, Ordering::SeqCst);
+        job
+    }
+
+    fn wake_idle(&self) {
+        fence(Ordering::SeqCst);
+        if self.idle.load(Ordering::SeqCst) > 0 {
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
+        // With the lock, nobody is between its last look and its sleep.
+        drop(lock(&self.running));
+        self.changed.notify_all();
     }
 
     fn stop(&self) {
         self.stopped.store(true, Ordering::Relaxed);
-        self.changed.notify_all();
+        self.wake();
     }
+}
+
+/// Locks what a worker that panicked may have held: it is whole all the same,
+/// because nothing in here is changed in two steps.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How a worker's part ended.
@@ -147,12 +164,12 @@ struct Leave<'p, J>(&'p Shared<J>, End);
 
 impl<J> Drop for Leave<'_, J> {
     fn drop(&mut self) {
-        let mut state = self.0.lock();
-        state.running -= 1;
         if self.1 == End::Failed {
             self.0.stop();
         }
-        if state.running == 0 {
+        let mut running = lock(&self.0.running);
+        *running -= 1;
+        if *running == 0 {
             self.0.left.notify_all();
         }
     }
@@ -172,25 +189,30 @@ pub(crate) fn run<J: Send, T: Send>(
     mut report: impl FnMut() -> ControlFlow<()>,
 ) -> Result<Vec<T>> {
     let threads = threads.max(1);
+    let queues: Vec<_> = (0..threads).map(|_| Mutex::new(VecDeque::new())).collect();
+    let pending = {
+        let mut first = lock(&queues[0]);
+        first.extend(seeds);
+        first.len()
+    };
     let shared = Shared {
-        state: Mutex::new(State {
-            given: seeds.into_iter().collect(),
-            busy: threads,
-            running: threads,
-        }),
-        changed: Condvar::new(),
-        left: Condvar::new(),
+        queues,
+        pending: AtomicUsize::new(pending),
         idle: AtomicUsize::new(0),
         stopped: AtomicBool::new(false),
+        running: Mutex::new(threads),
+        changed: Condvar::new(),
+        left: Condvar::new(),
     };
     thread::scope(|scope| {
-        let spawn = |_| {
+        let spawn = |me| {
             let (shared, worker) = (&shared, &worker);
             scope.spawn(move || {
                 let mut leave = Leave(shared, End::Failed);
                 let mut queue = Queue {
                     shared,
-                    own: VecDeque::new(),
+                    me,
+                    has_job: false,
                 };
                 let result = worker(&mut queue);
                 if result.is_ok() {
@@ -225,19 +247,20 @@ fn wait_for_workers<J>(
     report: &mut impl FnMut() -> ControlFlow<()>,
 ) -> ControlFlow<()> {
     let mut due = Instant::now() + REPORT_EVERY;
-    let mut state = shared.lock();
-    while state.running > 0 {
+    let mut running = lock(&shared.running);
+    while *running > 0 {
         let left = due.saturating_duration_since(Instant::now());
         if !left.is_zero() {
-            let waited = shared.left.wait_timeout(state, left);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            let waited = shared.left.wait_timeout(running, left);
+            running = waited.unwrap_or_else(PoisonError::into_inner).0;
             continue;
         }
-        drop(state);
+        drop(running);
         let flow = report();
         due = Instant::now() + REPORT_EVERY;
-        state = shared.lock();
-        if flow.is_break() && state.running > 0 {
+        running = lock(&shared.running);
+        if flow.is_break() && *running > 0 {
+            drop(running);
             shared.stop();
             return ControlFlow::Break(());
         }
@@ -266,7 +289,6 @@ mod tests {
                         done.fetch_add(1, Ordering::Relaxed);
                         if depth > 0 {
                             queue.push([depth - 1, depth - 1]);
-                            queue.share();
                         }
                     }
                     Ok(())

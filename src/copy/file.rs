@@ -64,7 +64,7 @@ impl<'s> Worker<'s> {
     /// Copies the file `node` from one folder into the other.
     pub(super) fn copy_file(
         &mut self,
-        queue: &mut Queue<'_, Job>,
+        queue: &Queue<'_, Job>,
         sides: Sides<'_>,
         node: NodeId,
     ) -> Result<Copied> {
@@ -148,7 +148,7 @@ impl<'s> Worker<'s> {
     /// Copies a large file, and lets idle workers join.
     fn copy_large(
         &mut self,
-        queue: &mut Queue<'_, Job>,
+        queue: &Queue<'_, Job>,
         route: &Route,
         pair: Pair<'_>,
         attributes: Attributes,
@@ -177,7 +177,7 @@ impl<'s> Worker<'s> {
     /// Joins in on a large file, unless all of it is taken.
     pub(super) fn help(
         &mut self,
-        queue: &mut Queue<'_, Job>,
+        queue: &Queue<'_, Job>,
         sides: Sides<'_>,
         large: &Large,
     ) -> Result<()> {
@@ -215,7 +215,7 @@ impl<'s> Worker<'s> {
     /// Copies parts until none is left; whoever copies the last one finishes.
     fn copy_parts(
         &mut self,
-        queue: &mut Queue<'_, Job>,
+        queue: &Queue<'_, Job>,
         route: &Route,
         pair: Pair<'_>,
         large: &Large,

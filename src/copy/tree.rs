@@ -170,12 +170,7 @@ fn work(shared: &Shared<'_>, queue: &mut Queue<'_, Job>) -> Result<Leftover> {
 }
 
 impl<'s> Worker<'s> {
-    fn copy_dir(
-        &mut self,
-        queue: &mut Queue<'_, Job>,
-        sides: Sides<'_>,
-        node: NodeId,
-    ) -> Result<()> {
+    fn copy_dir(&mut self, queue: &Queue<'_, Job>, sides: Sides<'_>, node: NodeId) -> Result<()> {
         let shared = self.shared;
         let plan = shared.target_plan();
         let stat =
@@ -239,7 +234,7 @@ impl<'s> Worker<'s> {
     /// Copies the files among `count` children of `node`, from the `first` on.
     fn copy_files(
         &mut self,
-        queue: &mut Queue<'_, Job>,
+        queue: &Queue<'_, Job>,
         sides: Sides<'_>,
         node: NodeId,
         first: usize,
@@ -252,7 +247,6 @@ impl<'s> Worker<'s> {
             if plan.kind(child) != NodeKind::File {
                 continue;
             }
-            queue.share();
             match self.copy_file(queue, sides, child)? {
                 Copied::Whole(size) => {
                     files += 1;
