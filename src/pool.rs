@@ -207,7 +207,7 @@ pub(crate) fn run<J: Send, T: Send>(
     thread::scope(|scope| {
         let spawn = |me| {
             let (shared, worker) = (&shared, &worker);
-            scope.spawn(move || {
+            let work = move || {
                 let mut leave = Leave(shared, End::Failed);
                 let mut queue = Queue {
                     shared,
@@ -219,9 +219,23 @@ pub(crate) fn run<J: Send, T: Send>(
                     leave.1 = End::Done;
                 }
                 result
-            })
+            };
+            thread::Builder::new().spawn_scoped(scope, work)
         };
-        let handles: Vec<_> = (0..threads).map(spawn).collect();
+        let mut handles = Vec::with_capacity(threads);
+        for me in 0..threads {
+            match spawn(me) {
+                Ok(handle) => handles.push(handle),
+                Err(error) if handles.is_empty() => {
+                    return Err(Error::io("start a thread in", ".", error));
+                }
+                // Fewer workers do the same.
+                Err(_) => {
+                    *lock(&shared.running) -= threads - me;
+                    break;
+                }
+            }
+        }
         let interrupted = wait_for_workers(&shared, &mut report).is_break();
         let results: Vec<_> = handles
             .into_iter()

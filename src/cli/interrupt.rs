@@ -5,7 +5,13 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+/// The signals that ask to stop.
+#[cfg(unix)]
+const SIGNALS: &[i32] = &[SIGINT, SIGTERM, signal_hook::consts::SIGHUP];
+#[cfg(not(unix))]
+const SIGNALS: &[i32] = &[SIGINT, SIGTERM];
 
 /// The signal that asked to stop, if one did.
 #[derive(Debug, Clone)]
@@ -17,7 +23,7 @@ impl Interrupt {
     /// Begins to listen. A second signal of the same kind ends the program at once.
     pub(crate) fn listen() -> io::Result<Self> {
         let signal = Arc::new(AtomicUsize::new(0));
-        for number in [SIGINT, SIGTERM, SIGHUP] {
+        for &number in SIGNALS {
             let again = Arc::new(std::sync::atomic::AtomicBool::new(false));
             let status = 128 + number;
             signal_hook::flag::register_conditional_shutdown(number, status, Arc::clone(&again))?;

@@ -81,23 +81,40 @@ fn run_copy(arguments: &CopyArgs) -> Result<u8, Failure> {
     let outcome = copy::copy(&sources, &destination, &options, &bar);
     bar.clear();
     let outcome = outcome.map_err(|error| or_interrupted(error, &interrupt))?;
-    for remark in render::remarks(&outcome).iter().filter(|_| !output.quiet) {
-        writeln!(io::stderr(), "bundlecp: note: {remark}")?;
-    }
-    if output.json {
-        print_json(&render::copied_json(&outcome, options.dry_run))?;
-    } else if output.verbose {
-        write!(io::stdout(), "{}", render::entries(&outcome))?;
-    }
-    let wants_sum = output.verbose || options.dry_run || io::stderr().is_terminal();
-    if wants_sum && !output.quiet && !output.json {
-        writeln!(
+    // The copy stands, and a failure would say that nothing does: with nobody
+    // to read the result, that is all.
+    if let Err(error) = print_copied(&outcome, &options, output)
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        let _ = writeln!(
             io::stderr(),
-            "{}",
-            render::copied(&outcome, options.dry_run)
-        )?;
+            "bundlecp: note: the copy is complete, but not its report: {error}"
+        );
     }
     Ok(0)
+}
+
+fn print_copied(
+    outcome: &copy::Outcome,
+    options: &copy::Options,
+    output: &OutputArgs,
+) -> io::Result<()> {
+    if output.json {
+        print_json(&render::copied_json(outcome, options.dry_run))?;
+    } else if output.verbose {
+        write!(io::stdout(), "{}", render::entries(outcome))?;
+    }
+    if output.quiet {
+        return Ok(());
+    }
+    for remark in render::remarks(outcome) {
+        writeln!(io::stderr(), "bundlecp: note: {remark}")?;
+    }
+    let wants_sum = output.verbose || options.dry_run || io::stderr().is_terminal();
+    match wants_sum && !output.json {
+        true => writeln!(io::stderr(), "{}", render::copied(outcome, options.dry_run)),
+        false => Ok(()),
+    }
 }
 
 /// Tells sources and destination apart.
@@ -295,7 +312,6 @@ fn or_interrupted(error: Error, interrupt: &Interrupt) -> Failure {
     }
 }
 
-fn print_json(document: &serde_json::Value) -> Result<(), Failure> {
-    writeln!(io::stdout(), "{document:#}")?;
-    Ok(())
+fn print_json(document: &serde_json::Value) -> io::Result<()> {
+    writeln!(io::stdout(), "{document:#}")
 }

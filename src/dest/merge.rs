@@ -46,7 +46,7 @@ pub(crate) enum Root {
 struct Merged {
     place: Place,
     staged: Attributes,
-    old: Stat,
+    old: Attributes,
 }
 
 /// A merge that is taken back when this is dropped before [`commit`](Self::commit).
@@ -144,7 +144,10 @@ impl<'m> Merge<'m> {
                 stat,
                 xattrs: sys::dir_xattrs(&between.staged).map_err(failed)?,
             };
-            let old = sys::stat_dir(&between.destination).map_err(failed)?;
+            let old = Attributes {
+                stat: sys::stat_dir(&between.destination).map_err(failed)?,
+                xattrs: sys::dir_xattrs(&between.destination).map_err(failed)?,
+            };
             self.merged.push(Merged { place, staged, old });
         }
         Ok(())
@@ -250,6 +253,22 @@ pub(crate) fn conflict(path: PathBuf, source: FileType) -> Error {
         .with_hint("remove it first, or replace all with -f")
 }
 
+impl Merged {
+    /// Gives the folder that stood there what it had.
+    fn restore(&self, dir: &Dir) -> io::Result<()> {
+        for (name, value) in sys::dir_xattrs(dir)? {
+            if !self.old.xattrs.contains(&(name.clone(), value)) {
+                sys::remove_dir_xattr(dir, &name)?;
+            }
+        }
+        for (name, value) in &self.old.xattrs {
+            sys::set_dir_xattr(dir, name, value)?;
+        }
+        sys::set_dir_mode(dir, self.old.stat.mode)?;
+        sys::set_dir_times(dir, &self.old.stat)
+    }
+}
+
 impl Drop for Merge<'_> {
     fn drop(&mut self) {
         if self.is_committed {
@@ -265,10 +284,8 @@ impl Drop for Merge<'_> {
         }
         for merged in &self.merged {
             // The error that led here is the one to report.
-            let _ = merged.place.open().and_then(|between| {
-                sys::set_dir_mode(&between.destination, merged.old.mode)?;
-                sys::set_dir_times(&between.destination, &merged.old)
-            });
+            let opened = merged.place.open();
+            let _ = opened.and_then(|between| merged.restore(&between.destination));
         }
     }
 }

@@ -43,18 +43,17 @@ impl Staging {
         let prefix = prefix(label, space.name_max);
         sweep(parent, &prefix);
         loop {
+            // Opened first: what is made has to be removed if anything fails.
+            let held = sys::reopen_dir(parent).map_err(|error| failed("open", error))?;
             let mut name = prefix.clone();
             name.extend_from_slice(format!("{:016x}", sys::random_u64()).as_bytes());
             match sys::create_dir(parent, &name, 0o700) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
                 result => result.map_err(|error| failed("write to", error))?,
             }
-            let parent = sys::reopen_dir(parent).map_err(|error| failed("open", error));
-            match parent.and_then(|parent| Self::adopt(parent, shown, &name)) {
-                Ok(Some(staging)) => return Ok(staging),
-                // A sweep of another run was faster than the lock.
-                Ok(None) => continue,
-                Err(error) => return Err(error),
+            // `None`: a sweep of another run was faster than the lock.
+            if let Some(staging) = Self::adopt(held, shown, &name)? {
+                return Ok(staging);
             }
         }
     }

@@ -160,6 +160,11 @@ pub(crate) fn set_dir_xattr(_dir: &Dir, _name: &[u8], _value: &[u8]) -> io::Resu
     unsupported()
 }
 
+/// Removes one attribute of an open directory, which has none.
+pub(crate) fn remove_dir_xattr(_dir: &Dir, _name: &[u8]) -> io::Result<()> {
+    unsupported()
+}
+
 #[cfg(not(any(target_os = "illumos", target_os = "solaris")))]
 fn listed_type(entry: &rustix::fs::DirEntry) -> FileType {
     super::unix::file_type(entry.file_type())

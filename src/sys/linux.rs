@@ -209,6 +209,11 @@ pub(crate) fn set_dir_xattr(dir: &Dir, name: &[u8], value: &[u8]) -> io::Result<
     retry(|| rustix::fs::fsetxattr(&dir.0, name, value, XattrFlags::empty()))
 }
 
+/// Removes one attribute of an open directory.
+pub(crate) fn remove_dir_xattr(dir: &Dir, name: &[u8]) -> io::Result<()> {
+    retry(|| rustix::fs::fremovexattr(&dir.0, name))
+}
+
 fn user_xattrs(fd: std::os::fd::BorrowedFd<'_>) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
     // Nearly every file has none or few: one call answers.
     let mut names = [0_u8; 1024];

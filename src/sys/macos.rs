@@ -186,6 +186,11 @@ pub(crate) fn set_dir_xattr(dir: &Dir, name: &[u8], value: &[u8]) -> io::Result<
     retry(|| rustix::fs::fsetxattr(&dir.0, name, value, XattrFlags::empty()))
 }
 
+/// Removes one attribute of an open directory.
+pub(crate) fn remove_dir_xattr(dir: &Dir, name: &[u8]) -> io::Result<()> {
+    retry(|| rustix::fs::fremovexattr(&dir.0, name))
+}
+
 /// Whether the attribute `name` belongs to the file's content, not to this
 /// machine's records about it.
 ///

@@ -35,10 +35,17 @@ pub(crate) fn is_unsupported(error: &io::Error) -> bool {
     let Some(errno) = Errno::from_io_error(error) else {
         return error.kind() == io::ErrorKind::Unsupported;
     };
-    matches!(
-        errno,
-        Errno::NOSYS | Errno::OPNOTSUPP | Errno::PERM | Errno::INVAL | Errno::XDEV | Errno::NOTTY
-    )
+    // Two numbers on macOS, one on Linux.
+    errno == Errno::NOTSUP
+        || matches!(
+            errno,
+            Errno::NOSYS
+                | Errno::OPNOTSUPP
+                | Errno::PERM
+                | Errno::INVAL
+                | Errno::XDEV
+                | Errno::NOTTY
+        )
 }
 
 /// Whether `error` says that a name has characters the file system refuses.

@@ -19,6 +19,7 @@ use std::sync::OnceLock;
 use super::{Extent, FileType, Isolation, Listed, Space, Stat};
 
 mod convert;
+mod xattrs;
 use convert::{
     ERROR_ACCESS_DENIED, ERROR_DIRECTORY, ERROR_INVALID_NAME, ERROR_SHARING_VIOLATION,
     ERROR_STOPPED_ON_SYMLINK, check_name, check_new_name, code, file_type, is_directory_entry,
@@ -28,6 +29,7 @@ pub(crate) use convert::{
     bytes_to_path, error_name, is_bad_name, is_not_a_real_dir, is_unsupported, join_bytes,
     os_to_bytes,
 };
+pub(crate) use xattrs::{dir_xattrs, file_xattrs, remove_dir_xattr, set_dir_xattr, set_file_xattr};
 
 // Access rights, sharing, flags and attributes of `CreateFileW`.
 const FILE_LIST_DIRECTORY: u32 = 0x1;
@@ -493,26 +495,6 @@ pub(crate) fn drop_default_acl(_dir: &Dir) {}
 /// There is neither; files don't get a mode either.
 pub(crate) fn isolate_thread(_keep: &[&Dir]) -> Isolation {
     Isolation { exact_modes: false }
-}
-
-/// Reads the user attributes of `file`: none, as `std` reads no streams.
-pub(crate) fn file_xattrs(_file: &File) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
-    Ok(Vec::new())
-}
-
-/// Reads the user attributes of a directory: none, as for a file.
-pub(crate) fn dir_xattrs(_dir: &Dir) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
-    Ok(Vec::new())
-}
-
-/// Sets one attribute of an open file, which it can't have.
-pub(crate) fn set_file_xattr(_file: &File, _name: &[u8], _value: &[u8]) -> io::Result<()> {
-    unsupported()
-}
-
-/// Sets one attribute of an open directory, which it can't have.
-pub(crate) fn set_dir_xattr(_dir: &Dir, _name: &[u8], _value: &[u8]) -> io::Result<()> {
-    unsupported()
 }
 
 fn open_dir_at(path: PathBuf) -> io::Result<Dir> {
