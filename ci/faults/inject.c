@@ -1,6 +1,6 @@
 /* Runs a program and interferes with one of its system calls.
  *
- *   inject [-c CALLS] [-p PREFIX] [-n N|N+] [-a ACTION] [-l LOG] -- PROGRAM ARGUMENTS...
+ *   inject [-c CALLS] [-p PREFIX] [-n N|N+ -a ACTION]... [-l LOG] -- PROGRAM ARGUMENTS...
  *
  * Counts the calls named in CALLS (a comma-separated list, or `all` that this file knows) over all threads of the
  * program, from the first one on that names a path which contains PREFIX: what the dynamic linker and the runtime do
@@ -98,11 +98,27 @@ static const struct {
 };
 
 static char chosen[CALLS];
-static const char *prefix, *action;
-static long first, last, counted;
+static const char *prefix;
+static long counted;
 static int is_armed;
+
+/* What the calls from the first to the last meet; several rules for one call act in turn. */
+static struct {
+    long first, last;
+    const char *action;
+} rules[8];
+#define RULES (sizeof rules / sizeof *rules)
+static size_t rule_count;
 static FILE *log_file;
 static pid_t child;
+
+/* Arguments that were changed for one call: a compiler expects to find them as they were after it. */
+static struct {
+    pid_t thread;
+    int index;
+    unsigned long long value;
+} changed[64];
+#define CHANGED (sizeof changed / sizeof *changed)
 
 static void die(const char *what) {
     fprintf(stderr, "inject: %s: %s\n", what, strerror(errno));
@@ -172,7 +188,7 @@ static void read_path(pid_t thread, unsigned long long address, char *path, size
     path[done] = 0;
 }
 
-static void note(const struct call *call, pid_t thread, struct user_regs_struct *regs) {
+static void note(const struct call *call, pid_t thread, struct user_regs_struct *regs, const char *action) {
     char path[4096] = "";
     if (!log_file)
         return;
@@ -191,7 +207,7 @@ static void set_registers(pid_t thread, struct user_regs_struct *regs) {
         die("PTRACE_SETREGS");
 }
 
-static void fail_call(pid_t thread, struct user_regs_struct *regs) {
+static void fail_call(pid_t thread, struct user_regs_struct *regs, const char *action) {
     for (size_t i = 0; i < sizeof errors / sizeof *errors; i++)
         if (!strcmp(action, errors[i].name)) {
             regs->orig_rax = -1;
@@ -203,20 +219,50 @@ static void fail_call(pid_t thread, struct user_regs_struct *regs) {
     die(action);
 }
 
-static void act(const struct call *call, pid_t thread, struct user_regs_struct *regs) {
-    if (!strncmp(action, "short=", 6)) {
-        unsigned long long most = strtoull(action + 6, NULL, 10);
-        if (call->bytes && *argument(regs, call->bytes) > most) {
-            *argument(regs, call->bytes) = most;
-            set_registers(thread, regs);
+static void shorten_call(const struct call *call, pid_t thread, struct user_regs_struct *regs,
+                         unsigned long long most) {
+    if (!call->bytes || *argument(regs, call->bytes) <= most)
+        return;
+    size_t i = 0;
+    while (i < CHANGED && changed[i].thread)
+        i++;
+    if (i == CHANGED)
+        return;
+    changed[i].thread = thread;
+    changed[i].index = call->bytes;
+    changed[i].value = *argument(regs, call->bytes);
+    *argument(regs, call->bytes) = most;
+    set_registers(thread, regs);
+}
+
+/* Whether a call of the thread was shortened: if `restores`, what was changed is put back. */
+static int is_shortened(pid_t thread, int restores) {
+    struct user_regs_struct regs;
+    for (size_t i = 0; i < CHANGED; i++) {
+        if (changed[i].thread != thread)
+            continue;
+        if (restores) {
+            if (!ptrace(PTRACE_GETREGS, thread, 0, &regs)) {
+                *argument(&regs, changed[i].index) = changed[i].value;
+                set_registers(thread, &regs);
+            }
+            changed[i].thread = 0;
         }
+        return 1;
+    }
+    return 0;
+}
+
+static void act(const struct call *call, pid_t thread, struct user_regs_struct *regs, const char *action) {
+    if (!strncmp(action, "short=", 6)) {
+        shorten_call(call, thread, regs, strtoull(action + 6, NULL, 10));
     } else if (!strncmp(action, "kill=", 5)) {
         kill(child, atoi(action + 5));
     } else if (!strncmp(action, "run=", 4)) {
         if (system(action + 4) == -1)
             die("system");
     } else {
-        fail_call(thread, regs);
+        fail_call(thread, regs, action);
     }
 }
 
@@ -240,12 +286,13 @@ static void meet_call(pid_t thread) {
     if (!is_armed || !chosen[i])
         return;
     counted++;
-    if (!action)
-        note(&calls[i], thread, &regs);
-    else if (counted >= first && counted <= last) {
-        note(&calls[i], thread, &regs);
-        act(&calls[i], thread, &regs);
-    }
+    if (!rule_count)
+        note(&calls[i], thread, &regs, NULL);
+    for (size_t rule = 0; rule < rule_count; rule++)
+        if (counted >= rules[rule].first && counted <= rules[rule].last) {
+            note(&calls[i], thread, &regs, rules[rule].action);
+            act(&calls[i], thread, &regs, rules[rule].action);
+        }
 }
 
 static void start(char **arguments) {
@@ -267,7 +314,7 @@ static void start(char **arguments) {
     }
     close(gate[0]);
     long options = PTRACE_O_TRACESECCOMP | PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |
-                   PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL;
+                   PTRACE_O_TRACEEXEC | PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL;
     if (ptrace(PTRACE_SEIZE, child, 0, options) || write(gate[1], &byte, 1) != 1)
         die("PTRACE_SEIZE");
     close(gate[1]);
@@ -288,9 +335,16 @@ static int serve(void) {
             continue;
         }
         int event = status >> 16, signal = WSTOPSIG(status);
-        if (event == PTRACE_EVENT_SECCOMP)
+        if (event == PTRACE_EVENT_SECCOMP) {
             meet_call(thread);
-        ptrace(PTRACE_CONT, thread, 0, event ? 0 : signal);
+            /* A call that was changed has to be met again when it ends. */
+            ptrace(is_shortened(thread, 0) ? PTRACE_SYSCALL : PTRACE_CONT, thread, 0, 0);
+        } else if (!event && signal == (SIGTRAP | 0x80)) {
+            is_shortened(thread, 1);
+            ptrace(PTRACE_CONT, thread, 0, 0);
+        } else {
+            ptrace(PTRACE_CONT, thread, 0, event ? 0 : signal);
+        }
     }
 }
 
@@ -302,10 +356,12 @@ int main(int count, char **arguments) {
         case 'c': choose(optarg); break;
         case 'p': prefix = optarg; break;
         case 'n':
-            first = strtol(optarg, &end, 10);
-            last = *end == '+' ? __LONG_MAX__ : first;
+            if (rule_count == RULES)
+                return 125;
+            rules[rule_count].first = strtol(optarg, &end, 10);
+            rules[rule_count].last = *end == '+' ? __LONG_MAX__ : rules[rule_count].first;
             break;
-        case 'a': action = optarg; break;
+        case 'a': rules[rule_count++].action = optarg; break;
         case 'l':
             log_file = fopen(optarg, "we");
             if (!log_file)
