@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::slice::from_ref;
 
 use bundlecp::copy::{self, copy};
 use bundlecp::verify::{self, verify};
@@ -43,7 +44,7 @@ fn scan_and_plan(bencher: Bencher) {
         .counter(ItemsCount::new(DIRS * FILES))
         .bench_local(|| {
             copy(
-                &[tree.clone()],
+                from_ref(&tree),
                 &temp.path().join("copy"),
                 &options,
                 &Silent,
@@ -66,7 +67,7 @@ fn copy_tree(bencher: Bencher, jobs: usize) {
                 fs::remove_dir_all(&target).expect("the last round's copy");
             }
         })
-        .bench_local_values(|()| copy(&[tree.clone()], &target, &options, &Silent));
+        .bench_local_values(|()| copy(from_ref(&tree), &target, &options, &Silent));
 }
 
 /// What every copy pays before it begins.
@@ -82,7 +83,7 @@ fn verify_tree(bencher: Bencher) {
     let temp = tempfile::tempdir().expect("a temporary folder");
     let tree = make_tree(temp.path());
     let target = temp.path().join("copy");
-    copy(&[tree.clone()], &target, &copy::Options::default(), &Silent).expect("a copy");
+    copy(from_ref(&tree), &target, &copy::Options::default(), &Silent).expect("a copy");
     bencher
         .counter(ItemsCount::new(DIRS * FILES))
         .bench_local(|| verify(&tree, &target, &verify::Options::default(), &Silent));

@@ -135,6 +135,18 @@ impl Error {
         &self.inner.path
     }
 
+    /// Returns the cause in words, without the system's number for it.
+    pub fn cause(&self) -> String {
+        let text = match &self.inner.source {
+            Source::Io(error) => error.to_string(),
+            Source::Said(cause) => cause.0.clone(),
+        };
+        match text.find(" (os error") {
+            Some(at) => text[..at].to_owned(),
+            None => text,
+        }
+    }
+
     /// Returns what the user can do about it, where something can be done.
     pub fn hint(&self) -> Option<&str> {
         self.inner.hint.as_deref()

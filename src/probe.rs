@@ -309,8 +309,14 @@ impl Probe<'_> {
 pub(crate) fn refusal_of_name(dir: &Dir, name: &[u8]) -> io::Result<Option<String>> {
     match sys::create_file(dir, name, 0o600) {
         Ok(file) => drop(file),
-        Err(error) if error.kind() == io::ErrorKind::StorageFull => return Err(error),
-        Err(error) => return Ok(Some(sys::error_name(&error))),
+        Err(error)
+            if sys::is_bad_name(&error)
+                || sys::is_unsupported(&error)
+                || error.kind() == io::ErrorKind::NotFound =>
+        {
+            return Ok(Some(sys::error_name(&error)));
+        }
+        Err(error) => return Err(error),
     }
     let mut is_listed = false;
     sys::list_dir::<io::Error>(dir, |listed| {

@@ -200,7 +200,10 @@ impl Folder {
 
 impl Scanner<'_> {
     fn work(&self, queue: &mut Queue<'_, Folder>) -> Result<()> {
-        sys::isolate_thread(&[self.root]);
+        // What the caller's own code has open has to stay open on this thread.
+        if self.options.is_excluded.is_none() {
+            sys::isolate_thread(&[self.root]);
+        }
         let limit = limit_for(self.options.threads);
         let mut handles = Handles::new(self.root, limit);
         while let Some(folder) = queue.next() {

@@ -105,7 +105,8 @@ def one_change(case):
         error = check.first_line(done.err)
         if not problem and found:
             problem = f"status {done.status} and `{os.fsdecode(min(found))}` left"
-        parts = [name, os.path.dirname(name)]
+        # Removing one name of a file changes the file under its other name.
+        parts = [name, os.path.dirname(name), *(["app/second"] if change == "remove a folder" else [])]
         if not problem and not any(f"{area('src')}/{part}{end}" in error for part in parts for end in "`/"):
             problem = f"an error that doesn't name `{name}`: {error}"
     return problem and (f"{change}: {problem}", check.shown([*prefix, "bundlecp", *command(jobs)])), done.status == 0

@@ -23,7 +23,7 @@ impl Interrupt {
     /// Begins to listen. A second signal of the same kind ends the program at once.
     pub(crate) fn listen() -> io::Result<Self> {
         let signal = Arc::new(AtomicUsize::new(0));
-        for &number in SIGNALS {
+        for &number in SIGNALS.iter().filter(|number| !is_ignored(**number)) {
             let again = Arc::new(std::sync::atomic::AtomicBool::new(false));
             let status = 128 + number;
             signal_hook::flag::register_conditional_shutdown(number, status, Arc::clone(&again))?;
@@ -45,4 +45,12 @@ impl Interrupt {
         let signal = self.signal.load(Ordering::Relaxed);
         u8::try_from(128 + signal).unwrap_or(u8::MAX)
     }
+}
+
+/// Whether the caller had this signal ignored, as `nohup` does: then it stays so.
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & (1 << (signal - 1)) != 0)
 }

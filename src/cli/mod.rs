@@ -17,17 +17,9 @@ use clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
 
 /// The names that begin a subcommand rather than a copy. Those that this
 /// version doesn't have are kept free, so that scripts mean the same later.
-const SUBCOMMANDS: [&str; 7] = [
-    "copy",
-    "probe",
-    "verify",
-    "completions",
-    "man",
-    "help",
-    "cache",
-];
-const COMING: [&str; 8] = [
-    "pack", "extract", "list", "manifest", "doctor", "repair", "convert", "onefile",
+const SUBCOMMANDS: [&str; 6] = ["copy", "probe", "verify", "completions", "man", "help"];
+const COMING: [&str; 9] = [
+    "pack", "extract", "list", "manifest", "doctor", "repair", "convert", "onefile", "cache",
 ];
 
 /// Exit status for wrong usage.

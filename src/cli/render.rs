@@ -1,8 +1,6 @@
 //! Outcomes and errors as text and as JSON.
 
-use std::error::Error as _;
 use std::fmt::Write as _;
-use std::io;
 use std::path::Path;
 
 use bundlecp::copy::Outcome as Copied;
@@ -13,10 +11,7 @@ use serde_json::{Value, json};
 
 /// An error in one line, and what can be done about it in another.
 pub(crate) fn error(error: &Error) -> String {
-    let cause = match error.io_error() {
-        Some(error) => system_text(error),
-        None => error.source().map(ToString::to_string).unwrap_or_default(),
-    };
+    let cause = error.cause();
     let mut text = match error.path().as_os_str().is_empty() {
         true => format!("bundlecp: {cause}"),
         false => format!("bundlecp: {error}: {cause}"),
@@ -25,15 +20,6 @@ pub(crate) fn error(error: &Error) -> String {
         let _ = write!(text, "\nhint: {hint}");
     }
     text
-}
-
-/// The system's words without the number that Rust adds.
-fn system_text(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.find(" (os error") {
-        Some(at) => text[..at].to_owned(),
-        None => text,
-    }
 }
 
 /// The exit status of an error.

@@ -59,8 +59,6 @@ fn report(failure: Failure) -> u8 {
     let (text, status) = match failure {
         Failure::Usage(text) => (format!("bundlecp: {text}"), 2),
         Failure::Operation(error) => (render::error(&error), render::exit_status(error.kind())),
-        // Whoever closed the pipe has read enough.
-        Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => return 0,
         Failure::Output(error) => (format!("bundlecp: write `standard output`: {error}"), 5),
         Failure::Interrupted(status) => {
             let text = "bundlecp: interrupted; the destination is as it was".to_owned();
@@ -204,10 +202,10 @@ fn globs(patterns: &[String]) -> Result<GlobSet, Failure> {
 
 fn run_probe(arguments: &ProbeArgs) -> Result<u8, Failure> {
     let found = bundlecp::probe_dir(&arguments.dir)?;
-    match arguments.json {
-        true => print_json(&render::capabilities_json(&found))?,
-        false => write!(io::stdout(), "{}", render::capabilities(&found))?,
-    }
+    unless_closed(match arguments.json {
+        true => print_json(&render::capabilities_json(&found)),
+        false => write!(io::stdout(), "{}", render::capabilities(&found)),
+    })?;
     Ok(match found.symlinks.is_yes() {
         true => 0,
         false => FOUND,
@@ -240,11 +238,11 @@ fn run_verify(arguments: &VerifyArgs) -> Result<u8, Failure> {
         When::Always => true,
         When::Never => false,
     };
-    if output.json {
-        print_json(&render::verified_json(&outcome))?;
-    } else if !output.quiet {
-        write!(io::stdout(), "{}", render::verified(&outcome, color))?;
-    }
+    unless_closed(match (output.json, output.quiet) {
+        (true, _) => print_json(&render::verified_json(&outcome)),
+        (false, false) => write!(io::stdout(), "{}", render::verified(&outcome, color)),
+        (false, true) => Ok(()),
+    })?;
     Ok(match outcome.is_equal() {
         true => 0,
         false => FOUND,
@@ -254,7 +252,7 @@ fn run_verify(arguments: &VerifyArgs) -> Result<u8, Failure> {
 fn run_completions(shell: clap_complete::Shell) -> Result<u8, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "bundlecp", &mut script);
-    io::stdout().write_all(&script)?;
+    unless_closed(io::stdout().write_all(&script))?;
     Ok(0)
 }
 
@@ -277,7 +275,7 @@ fn run_man() -> Result<u8, Failure> {
         man.render_options_section(&mut page)?;
         man.render_extra_section(&mut page)?;
     }
-    io::stdout().write_all(&page)?;
+    unless_closed(io::stdout().write_all(&page))?;
     Ok(0)
 }
 
@@ -309,6 +307,14 @@ fn or_interrupted(error: Error, interrupt: &Interrupt) -> Failure {
     match error.kind() {
         ErrorKind::Interrupted => Failure::Interrupted(interrupt.exit_status()),
         _ => Failure::Operation(error),
+    }
+}
+
+/// Whoever closed the pipe has read enough.
+fn unless_closed(written: io::Result<()>) -> io::Result<()> {
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
     }
 }
 

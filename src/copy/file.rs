@@ -16,8 +16,8 @@ use crate::sys::{self, FileType, Stat};
 use super::data::{self, Fault, Method, Pair, Route};
 use super::tree::{Job, Shared, Sides, Worker};
 
-/// Files from this size on can be copied by several workers together. Smaller
-/// ones are done before another worker has opened them.
+/// Files from this size on are copied in parts, by all workers that are idle.
+/// Smaller ones are done before another worker has opened them.
 const LARGE: u64 = 8 * 1024 * 1024;
 
 /// How much of a large file one worker copies at a time.
@@ -86,7 +86,7 @@ impl<'s> Worker<'s> {
             from: &opened.file,
             to: &created,
         };
-        if stat.size >= LARGE && shared.threads > 1 && route.can_share_work() {
+        if stat.size >= LARGE && route.can_share_work() {
             self.copy_large(queue, route, pair, opened.attributes, node)?;
         } else {
             let buffer = &mut self.buffer;
@@ -243,7 +243,12 @@ impl<'s> Worker<'s> {
         self.set_attributes(pair, attributes, node)?;
         let now =
             sys::stat_file(pair.from).map_err(|error| shared.source_error("read", node, error))?;
-        if now.size != attributes.stat.size || now.modified != attributes.stat.modified {
+        let before = &attributes.stat;
+        // The change time too: a writer can set the modification time back.
+        let is_same = now.size == before.size
+            && now.modified == before.modified
+            && now.changed == before.changed;
+        if !is_same {
             return Err(shared.changed(node));
         }
         Ok(())

@@ -5,6 +5,8 @@
 //! is made in a folder that is held open and was checked, so that links made
 //! before can't lead it astray.
 
+use std::io;
+
 use crate::dest::attributes;
 use crate::error::Result;
 use crate::handles::Handles;
@@ -119,6 +121,9 @@ impl<'s> Finisher<'s> {
         let sides = shared.enter(&mut self.source, &mut self.target, dir)?;
         let stat =
             sys::stat_dir(sides.from).map_err(|error| shared.source_error("read", dir, error))?;
+        if !shared.is_as_listed(dir, &stat) {
+            return Err(shared.changed(dir));
+        }
         shared.finish_dir(sides, dir, stat, shared.rules(false))
     }
 }
@@ -130,7 +135,10 @@ fn make_symlink(shared: &Shared<'_>, sides: Sides<'_>, link: NodeId) -> Result<(
     let stat = sys::stat_at(sides.from, origin).map_err(failed)?;
     let target = sys::read_link(sides.from, origin)
         .map(LinkTarget::new)
-        .map_err(|_| shared.changed(link))?;
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::InvalidInput => shared.changed(link),
+            _ => failed(error),
+        })?;
     sys::create_symlink(sides.to, name, target.as_bytes())
         .map_err(|error| shared.create_error(link, error))?;
     attributes::finish_link(sides.to, name, &stat, shared.rules(false), &shared.losses)

@@ -13,7 +13,7 @@ use crate::probe::{self, Capabilities, Support};
 use crate::scan::Totals;
 use crate::sys::{self, Dir, FileType};
 
-use super::target::already_exists;
+use super::target::{Target, already_exists, is_above, stands_inside};
 
 /// What to do with links where the destination can't hold them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -159,14 +159,24 @@ pub(super) fn surely_fits(source: &Dir, totals: &Totals, found: &Capabilities) -
 }
 
 /// Looks for what stands where the members of a container go.
-pub(super) fn check_members(
-    plan: &Plan,
-    parent: &Dir,
-    shown: &Path,
-    existing: Existing,
-) -> Result<()> {
+pub(super) fn check_members(plan: &Plan, target: &Target, existing: Existing) -> Result<()> {
+    let (parent, shown) = (&target.parent, target.parent_path.as_path());
     match existing {
-        Existing::Replace => Ok(()),
+        Existing::Replace => {
+            for child in plan.children(NodeId::ROOT) {
+                let path = sys::join_bytes(shown, plan.name(child));
+                let Ok(standing) = sys::stat_at(parent, plan.name(child)) else {
+                    continue;
+                };
+                let is_lost = standing.file_type == FileType::Dir
+                    && is_above(&standing, &target.source_dir)
+                        .map_err(|error| Error::io("read", &path, error))?;
+                if is_lost {
+                    return Err(stands_inside(&target.source, &path));
+                }
+            }
+            Ok(())
+        }
         Existing::Merge => check_merge(plan, parent, shown),
         Existing::Refuse => {
             for child in plan.children(NodeId::ROOT) {

@@ -1,12 +1,15 @@
 //! All staged copies to their places, together or not at all.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use crate::dest::Staging;
 use crate::dest::merge::{Folders, Manner, Merge, merge};
 use crate::dest::publish::{Between, Existing, Place, Publication};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::{self, Dir, Stat};
+use crate::text::escape_path;
 
 use super::target::{Target, already_exists};
 use super::{Options, Outcome, Sync};
@@ -18,43 +21,49 @@ pub(super) struct Staged {
     /// The staging folder itself is the copy; else its members are.
     pub is_whole: bool,
     pub manner: Manner,
+    /// Set when what was published could not be taken back.
+    pub is_stuck: Rc<Cell<bool>>,
 }
 
-/// A copy that is in its place, and what takes it back.
-struct Published<'s> {
-    staged: &'s Staged,
-    undo: Undo<'s>,
+/// Copies that are in their places. They are taken back last to first: a later
+/// one may have moved what an earlier one put there.
+struct Published<'s>(Vec<Undo<'s>>);
+
+impl Drop for Published<'_> {
+    fn drop(&mut self) {
+        while self.0.pop().is_some() {}
+    }
 }
 
+/// What takes a published copy back.
 enum Undo<'s> {
     Moves(Publication),
     Merge(Merge<'s>),
 }
 
 /// Moves every staged copy to its place; if one can't be moved, none is.
-pub(super) fn publish(
-    mut copies: Vec<Staged>,
-    options: &Options,
-    outcome: &mut Outcome,
-) -> Result<()> {
-    if options.sync != Sync::None {
-        for staged in &copies {
-            sync(&staged.staging, staged)?;
-        }
-    }
+pub(super) fn publish(copies: Vec<Staged>, options: &Options, outcome: &mut Outcome) -> Result<()> {
     let paths: Vec<PathBuf> = copies.iter().map(|staged| staged.target.path()).collect();
-    let mut published = Vec::with_capacity(copies.len());
-    for (staged, path) in copies.iter().zip(&paths) {
-        published.push(publish_one(staged, path, options.existing)?);
-    }
-    if options.sync == Sync::Full {
-        for Published { staged, .. } in &published {
-            sys::sync_dir(&staged.target.parent)
-                .map_err(|error| Error::io("sync", &staged.target.parent_path, error))?;
+    let failed = match move_all(&copies, &paths, options) {
+        Ok(published) => {
+            commit(published, outcome);
+            None
         }
+        Err(error) => Some(error),
+    };
+    if let Some(error) = failed {
+        return Err(keep_what_is_stuck(copies, error));
     }
-    // From here on the copies stand: what can't be tidied up is only a note.
-    for Published { undo, .. } in published {
+    for staged in copies {
+        note_leftover(staged.staging.discard(), outcome);
+    }
+    Ok(())
+}
+
+/// Keeps what was published. From here on the copies stand: what can't be
+/// tidied up is only a note.
+fn commit(mut published: Published<'_>, outcome: &mut Outcome) {
+    for undo in std::mem::take(&mut published.0) {
         let kept = match undo {
             Undo::Moves(publication) => publication
                 .commit()
@@ -63,40 +72,72 @@ pub(super) fn publish(
         };
         note_leftover(kept, outcome);
     }
-    for staged in copies.drain(..) {
-        note_leftover(staged.staging.discard(), outcome);
+}
+
+fn move_all<'s>(
+    copies: &'s [Staged],
+    paths: &'s [PathBuf],
+    options: &Options,
+) -> Result<Published<'s>> {
+    if options.sync != Sync::None {
+        for staged in copies {
+            sync(staged)?;
+        }
     }
-    Ok(())
+    let mut published = Published(Vec::with_capacity(copies.len()));
+    for (staged, path) in copies.iter().zip(paths) {
+        published
+            .0
+            .push(publish_one(staged, path, options.existing)?);
+    }
+    if options.sync == Sync::Full {
+        for staged in copies {
+            sys::sync_dir(&staged.target.parent)
+                .map_err(|error| Error::io("sync", &staged.target.parent_path, error))?;
+        }
+    }
+    Ok(published)
+}
+
+/// What could not be taken back is not removed either: it may be all that is
+/// left of what stood there.
+fn keep_what_is_stuck(copies: Vec<Staged>, error: Error) -> Error {
+    let stuck = copies.into_iter().filter(|staged| staged.is_stuck.get());
+    let kept: Vec<String> = stuck
+        .map(|staged| format!("`{}`", escape_path(&staged.staging.keep())))
+        .collect();
+    match kept.is_empty() {
+        true => error,
+        false => error.with_hint(format!(
+            "not all could be taken back; what stood there before is in {}",
+            kept.join(", ")
+        )),
+    }
 }
 
 fn note_leftover(result: Result<()>, outcome: &mut Outcome) {
     if let Err(error) = result {
-        let cause = std::error::Error::source(&error).map(ToString::to_string);
-        let cause = cause.unwrap_or_default();
-        outcome.notes.push(format!("could not {error}: {cause}"));
+        outcome
+            .notes
+            .push(format!("could not {error}: {}", error.cause()));
     }
 }
 
-fn sync(staging: &Staging, staged: &Staged) -> Result<()> {
-    sys::sync_filesystem(staging.dir())
+fn sync(staged: &Staged) -> Result<()> {
+    sys::sync_filesystem(staged.staging.dir())
         .map_err(|error| Error::io("sync", &staged.target.parent_path, error))
 }
 
-fn publish_one<'s>(
-    staged: &'s Staged,
-    path: &'s Path,
-    existing: Existing,
-) -> Result<Published<'s>> {
+fn publish_one<'s>(staged: &'s Staged, path: &'s Path, existing: Existing) -> Result<Undo<'s>> {
     let failed = |error| Error::io("publish", path, error);
     if !staged.staging.is_in_place().map_err(failed)? {
         let cause = "another program moved the staging folder away";
         return Err(Error::new(ErrorKind::Tampered, "publish", path, cause));
     }
-    let undo = match staged.is_whole {
-        true => publish_whole(staged, path, existing)?,
-        false => publish_members(staged, path, existing)?,
-    };
-    Ok(Published { staged, undo })
+    match staged.is_whole {
+        true => publish_whole(staged, path, existing),
+        false => publish_members(staged, path, existing),
+    }
 }
 
 /// Gives the staging folder its final name.
@@ -109,12 +150,17 @@ fn publish_whole<'s>(staged: &'s Staged, path: &'s Path, existing: Existing) -> 
             staged: sys::reopen_dir(staged.staging.dir()).map_err(failed)?,
             destination: sys::open_dir(&target.parent, &target.name).map_err(failed)?,
         };
-        return Ok(Undo::Merge(merge(between, path, staged.manner)?));
+        return Ok(Undo::Merge(merge(
+            between,
+            path,
+            staged.manner,
+            &staged.is_stuck,
+        )?));
     }
     if staged.manner.folders == Folders::MakeAnew {
         return publish_anew(staged, path, standing);
     }
-    let mut publication = Publication::default();
+    let mut publication = Publication::new(&staged.is_stuck);
     let between = between(staged.staging.parent(), &target.parent).map_err(failed)?;
     let place = Place::at(between);
     let name = staged.staging.name();
@@ -144,7 +190,14 @@ fn publish_anew<'s>(
     let failed = |error| Error::io("publish", path, error);
     let parent = sys::reopen_dir(&staged.target.parent).map_err(failed)?;
     let staged_dir = sys::reopen_dir(staged.staging.dir()).map_err(failed)?;
-    let merge = Merge::into_new(staged_dir, parent, &staged.target.name, path, staged.manner)?;
+    let merge = Merge::into_new(
+        staged_dir,
+        parent,
+        &staged.target.name,
+        path,
+        staged.manner,
+        &staged.is_stuck,
+    )?;
     Ok(Undo::Merge(merge))
 }
 
@@ -154,7 +207,12 @@ fn publish_members<'s>(staged: &'s Staged, path: &'s Path, existing: Existing) -
     let failed = |error| Error::io("publish", path, error);
     let between = between(staged.staging.dir(), &target.parent).map_err(failed)?;
     if existing == Existing::Merge && target.name.is_empty() {
-        return Ok(Undo::Merge(merge(between, path, staged.manner)?));
+        return Ok(Undo::Merge(merge(
+            between,
+            path,
+            staged.manner,
+            &staged.is_stuck,
+        )?));
     }
     let mut members = Vec::new();
     sys::list_dir::<std::io::Error>(&between.staged, |listed| {
@@ -164,7 +222,7 @@ fn publish_members<'s>(staged: &'s Staged, path: &'s Path, existing: Existing) -
     .map_err(failed)?;
     members.sort_unstable();
     let place = Place::at(between);
-    let mut publication = Publication::default();
+    let mut publication = Publication::new(&staged.is_stuck);
     for name in members {
         let path = sys::join_bytes(&target.parent_path, &name);
         let standing = stat(&target.parent, &name).map_err(failed)?;

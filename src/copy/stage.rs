@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::dest::Staging;
@@ -78,7 +79,7 @@ impl Prepared {
         let found = probe::probe_in(staging.dir(), &self.target.parent_path)?;
         let growth = self.check(&found, staging.dir(), options, progress)?;
         if options.list_entries {
-            self.list_entries(&target_path, outcome);
+            self.list_entries(outcome);
         }
         if options.dry_run {
             let before =
@@ -94,6 +95,7 @@ impl Prepared {
         outcome.targets.push(target_path);
         Ok(Some(Staged {
             is_whole: !self.tree.is_container,
+            is_stuck: Rc::default(),
             manner: Manner {
                 folders: match found.folder_moves.is_yes() {
                     true => Folders::Move,
@@ -155,12 +157,7 @@ impl Prepared {
     fn check_standing(&self, existing: Existing) -> Result<()> {
         let target = &self.target;
         if self.tree.is_container {
-            return preflight::check_members(
-                self.plan(),
-                &target.parent,
-                &target.parent_path,
-                existing,
-            );
+            return preflight::check_members(self.plan(), target, existing);
         }
         if existing != Existing::Merge {
             return Ok(());
@@ -219,7 +216,7 @@ impl Prepared {
     /// Writes `.bundlecp-links.json` before anything else: a source that has a
     /// file of this name already is refused when that file is copied.
     fn write_links_down(&self, staging: &Staging, outcome: &mut Outcome) -> Result<()> {
-        let path = self.target.path().join(links_file::NAME);
+        let path = self.shown_target().join(links_file::NAME);
         let failed = |error| Error::io("write", &path, error);
         let plan = &self.tree.source;
         let document = links_file::document(plan, &self.link_times()?);
@@ -292,7 +289,7 @@ impl Prepared {
         outcome.targets.push(target_path.to_owned());
     }
 
-    fn list_entries(&self, target_path: &Path, outcome: &mut Outcome) {
+    fn list_entries(&self, outcome: &mut Outcome) {
         let plan = self.plan();
         let skipped = usize::from(self.tree.is_container);
         let entries = plan
@@ -303,7 +300,6 @@ impl Prepared {
         let mut entries: Vec<_> = entries.map(|entry| (base.clone(), entry)).collect();
         entries.sort_by(|a, b| a.1.path.cmp(&b.1.path));
         outcome.entries.extend(entries);
-        debug_assert!(target_path.starts_with(&base));
     }
 
     /// The path that the tree's root has in messages.

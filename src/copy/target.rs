@@ -83,6 +83,11 @@ pub(super) fn resolve(
         }
         targets.push(target);
     }
+    for target in targets.iter().filter(|target| !target.name.is_empty()) {
+        for other in &targets {
+            check_source_survives(target, other)?;
+        }
+    }
     Ok(targets)
 }
 
@@ -290,6 +295,27 @@ fn check_apart(target: &Target, existing: Existing) -> Result<()> {
     }
 }
 
+/// Refuses to replace a folder that another source stands in.
+fn check_source_survives(target: &Target, other: &Target) -> Result<()> {
+    let Ok(standing) = sys::stat_at(&target.parent, &target.name) else {
+        return Ok(());
+    };
+    let read = |error| Error::io("read", target.path(), error);
+    if standing.file_type == FileType::Dir
+        && is_above(&standing, &other.source_dir).map_err(read)?
+    {
+        return Err(stands_inside(&other.source, &target.path()));
+    }
+    Ok(())
+}
+
+/// The error of a source that a copy would remove.
+pub(super) fn stands_inside(source: &Path, replaced: &Path) -> Error {
+    let cause = "the source stands inside what it would replace";
+    Error::new(ErrorKind::Usage, "copy", source, cause)
+        .with_hint(format!("the copy would be `{}`", escape_path(replaced)))
+}
+
 /// The error of a target that stands already.
 pub(super) fn already_exists(path: &Path) -> Error {
     Error::new(ErrorKind::AlreadyExists, "copy to", path, "exists already")
@@ -309,7 +335,7 @@ fn check_mergeable(target: &Target, standing: Stat) -> Result<()> {
 }
 
 /// Whether the folder `dir` is `above`, or lies below it.
-fn is_above(above: &Stat, dir: &Dir) -> io::Result<bool> {
+pub(super) fn is_above(above: &Stat, dir: &Dir) -> io::Result<bool> {
     let mut at = sys::reopen_dir(dir)?;
     let mut stat = sys::stat_dir(&at)?;
     loop {

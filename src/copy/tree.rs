@@ -175,9 +175,7 @@ impl<'s> Worker<'s> {
         let plan = shared.target_plan();
         let stat =
             sys::stat_dir(sides.from).map_err(|error| shared.source_error("read", node, error))?;
-        let is_listed = shared.is_root_container(node)
-            || stat.modified.as_fingerprint() == shared.fingerprint(node);
-        if !is_listed {
+        if !shared.is_as_listed(node, &stat) {
             return Err(shared.changed(node));
         }
         let is_dir = |child: &NodeId| plan.kind(*child) == NodeKind::Dir;
@@ -246,6 +244,9 @@ impl<'s> Worker<'s> {
         for child in plan.children(node).skip(first).take(count) {
             if plan.kind(child) != NodeKind::File {
                 continue;
+            }
+            if queue.is_stopped() {
+                break;
             }
             match self.copy_file(queue, sides, child)? {
                 Copied::Whole(size) => {
@@ -401,13 +402,15 @@ impl<'s> Shared<'s> {
     /// The node whose content is this file's too, if one was met before;
     /// otherwise remembers `node` for the file's other names.
     pub(super) fn first_name_of(&self, stat: &Stat, node: NodeId) -> Option<NodeId> {
-        if !self.keeps_hardlinks {
-            Losses::count(&self.losses.hardlinks);
-            return None;
-        }
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         match names.entry((stat.device, stat.inode)) {
-            std::collections::hash_map::Entry::Occupied(first) => Some(*first.get()),
+            std::collections::hash_map::Entry::Occupied(first) if self.keeps_hardlinks => {
+                Some(*first.get())
+            }
+            std::collections::hash_map::Entry::Occupied(_) => {
+                Losses::count(&self.losses.hardlinks);
+                None
+            }
             std::collections::hash_map::Entry::Vacant(empty) => {
                 empty.insert(node);
                 None
@@ -415,8 +418,10 @@ impl<'s> Shared<'s> {
         }
     }
 
-    fn fingerprint(&self, node: NodeId) -> u64 {
-        self.source_plan().fingerprint(self.origin(node))
+    /// Whether the source folder of `node` was not changed since it was listed.
+    pub(super) fn is_as_listed(&self, node: NodeId, stat: &Stat) -> bool {
+        let listed = self.source_plan().fingerprint(self.origin(node));
+        self.is_root_container(node) || stat.modified.as_fingerprint() == listed
     }
 
     fn is_root_container(&self, node: NodeId) -> bool {

@@ -5,8 +5,10 @@
 //! entered, on either side. All is looked at before anything is moved, and
 //! taken back if a move fails.
 
+use std::cell::Cell;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::{self, Dir, FileType, Stat};
@@ -65,14 +67,19 @@ pub(crate) struct Merge<'m> {
 
 /// Lays the contents of `roots.staged` over those of `roots.destination`, which
 /// is shown as `shown`.
-pub(crate) fn merge(roots: Between, shown: &Path, manner: Manner) -> Result<Merge<'_>> {
-    let mut merge = Merge::new(shown, manner);
+pub(crate) fn merge<'m>(
+    roots: Between,
+    shown: &'m Path,
+    manner: Manner,
+    is_stuck: &Rc<Cell<bool>>,
+) -> Result<Merge<'m>> {
+    let mut merge = Merge::new(shown, manner, is_stuck);
     merge.run(roots)?;
     Ok(merge)
 }
 
 impl<'m> Merge<'m> {
-    fn new(shown: &'m Path, manner: Manner) -> Self {
+    fn new(shown: &'m Path, manner: Manner, is_stuck: &Rc<Cell<bool>>) -> Self {
         Self {
             shown,
             manner,
@@ -80,7 +87,7 @@ impl<'m> Merge<'m> {
             made: Vec::new(),
             root: None,
             merged: Vec::new(),
-            publication: Publication::default(),
+            publication: Publication::new(is_stuck),
             is_committed: false,
         }
     }
@@ -93,10 +100,11 @@ impl<'m> Merge<'m> {
         name: &[u8],
         shown: &'m Path,
         manner: Manner,
+        is_stuck: &Rc<Cell<bool>>,
     ) -> Result<Self> {
         let failed = |error| Error::io("publish", shown, error);
         sys::create_dir(&parent, name, 0o700).map_err(failed)?;
-        let mut merge = Merge::new(shown, manner);
+        let mut merge = Merge::new(shown, manner, is_stuck);
         let destination = sys::open_dir(&parent, name);
         merge.root = Some((parent, name.to_vec()));
         let destination = destination.map_err(failed)?;
@@ -198,7 +206,8 @@ impl<'m> Merge<'m> {
     /// Keeps the merge.
     pub(crate) fn commit(mut self) -> Result<()> {
         self.is_committed = true;
-        std::mem::take(&mut self.publication)
+        let empty = Publication::new(&Rc::default());
+        std::mem::replace(&mut self.publication, empty)
             .commit()
             .map_err(|error| Error::io("remove what was replaced in", self.shown, error))
     }
@@ -274,7 +283,16 @@ impl Drop for Merge<'_> {
         if self.is_committed {
             return;
         }
-        drop(std::mem::take(&mut self.publication));
+        for merged in &self.merged {
+            // A folder that got its final mode already may refuse the way back.
+            let mode = merged.old.stat.mode | 0o700;
+            let opened = merged.place.open();
+            let _ = opened.and_then(|between| sys::set_dir_mode(&between.destination, mode));
+        }
+        drop(std::mem::replace(
+            &mut self.publication,
+            Publication::new(&Rc::default()),
+        ));
         for (place, name) in self.made.drain(..).rev() {
             let opened = place.open();
             let _ = opened.and_then(|between| sys::remove_dir(&between.destination, &name));
@@ -282,7 +300,7 @@ impl Drop for Merge<'_> {
         if let Some((parent, name)) = &self.root {
             let _ = sys::remove_dir(parent, name);
         }
-        for merged in &self.merged {
+        for merged in self.merged.iter().rev() {
             // The error that led here is the one to report.
             let opened = merged.place.open();
             let _ = opened.and_then(|between| merged.restore(&between.destination));

@@ -15,13 +15,19 @@ pub(crate) mod remove;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::sys::{self, Dir, FileType};
 
 /// What every staging folder's name has in it, between the name of what it is
 /// for and 16 hexadecimal digits.
 const MARK: &[u8] = b".bundlecp-";
 const DIGITS: usize = 16;
+
+/// How often a staging folder is made anew when another run sweeps it away.
+const TRIES: u32 = 100;
+
+/// A file in a staging folder that no later run may remove.
+const KEEP: &[u8] = b".bundlecp-keep";
 
 /// A private folder that becomes the destination, or is removed when dropped.
 #[derive(Debug)]
@@ -41,8 +47,8 @@ impl Staging {
         let failed = |operation, error| Error::io(operation, shown, error);
         let space = sys::space(parent).map_err(|error| failed("read", error))?;
         let prefix = prefix(label, space.name_max);
-        sweep(parent, &prefix);
-        loop {
+        sweep(parent, &prefix, label);
+        for _ in 0..TRIES {
             // Opened first: what is made has to be removed if anything fails.
             let held = sys::reopen_dir(parent).map_err(|error| failed("open", error))?;
             let mut name = prefix.clone();
@@ -56,6 +62,8 @@ impl Staging {
                 return Ok(staging);
             }
         }
+        let cause = "staging folders vanish as soon as they are made";
+        Err(Error::new(ErrorKind::Tampered, "write to", shown, cause))
     }
 
     /// Opens and locks the folder that was just made; `None` if it is gone.
@@ -78,7 +86,7 @@ impl Staging {
         };
         // Where locks don't work no run sweeps either.
         let is_locked = sys::try_lock_dir(&staging.dir).unwrap_or(true);
-        if !is_locked || sys::stat_dir(&staging.dir).map_err(failed)?.links == 0 {
+        if !is_locked || !staging.is_in_place().map_err(failed)? {
             return Ok(None);
         }
         sys::drop_default_acl(&staging.dir);
@@ -117,11 +125,22 @@ impl Staging {
         Ok(named.file_type == FileType::Dir && named.is_same_object(&held))
     }
 
+    /// Leaves the folder as it is, for the user: it holds what could not be put
+    /// back. Returns its path.
+    pub(crate) fn keep(mut self) -> PathBuf {
+        self.is_spent = true;
+        // Without the mark, a later run would take it for forgotten.
+        if let Ok(dir) = sys::open_dir(&self.parent, &self.name) {
+            let _ = sys::create_file(&dir, KEEP, 0o600);
+        }
+        sys::join_bytes(&self.shown, &self.name)
+    }
+
     /// Removes whatever stands under the staging name.
     ///
     /// # Errors
     ///
-    /// When something in it can't be removed; the rest is.
+    /// At the first thing in it that can't be removed.
     pub(crate) fn discard(mut self) -> Result<()> {
         self.is_spent = true;
         remove::remove_tree(&self.parent, &self.name)
@@ -155,31 +174,71 @@ fn prefix(label: &[u8], name_max: u64) -> Vec<u8> {
     prefix
 }
 
-/// Removes staging folders that nobody holds the lock of. What can't be removed
-/// stays for the next run: it hinders nobody.
-fn sweep(parent: &Dir, prefix: &[u8]) {
+/// Removes staging folders that nobody holds the lock of, and puts back what a
+/// killed run had moved aside. What can't be removed stays for the next run: it
+/// hinders nobody.
+fn sweep(parent: &Dir, prefix: &[u8], label: &[u8]) {
     let mut found = Vec::new();
-    let listed = sys::reopen_dir(parent).and_then(|dir| {
-        sys::list_dir::<io::Error>(&dir, |listed| {
-            if is_staging_name(listed.name, prefix) {
-                found.push(listed.name.to_vec());
-            }
-            Ok(())
-        })
+    let listed = sys::list_dir::<io::Error>(parent, |listed| {
+        if listed.name.starts_with(prefix) {
+            found.push(listed.name.to_vec());
+        }
+        Ok(())
     });
     if listed.is_err() {
         return;
     }
     for name in found {
-        let Ok(dir) = sys::open_dir(parent, &name) else {
-            // A file or link that replaced a file has no lock: it is left by a
-            // replacement that was killed between two steps.
-            let _ = sys::remove_file(parent, &name);
-            continue;
-        };
-        if matches!(sys::try_lock_dir(&dir), Ok(true)) {
+        if let Some(staged) = name.strip_suffix(publish::PARKED) {
+            if is_staging_name(staged, prefix) && is_forgotten(parent, &name, label) {
+                let _ = put_back(parent, &name, parent, label);
+            }
+        } else if is_staging_name(&name, prefix) && is_forgotten(parent, &name, label) {
+            let _ = put_back_members(parent, &name);
             let _ = remove::remove_tree(parent, &name);
         }
+    }
+}
+
+/// Whether no run holds `name` any more, and none wants it kept.
+fn is_forgotten(parent: &Dir, name: &[u8], label: &[u8]) -> bool {
+    match sys::open_dir(parent, name) {
+        Ok(dir) => {
+            let is_kept = sys::stat_at(&dir, KEEP).is_ok();
+            !is_kept && matches!(sys::try_lock_dir(&dir), Ok(true))
+        }
+        // What a folder replaced and is none holds no lock of its own: the
+        // folder in its place does, while its run lives.
+        Err(_) => match sys::open_dir(parent, label) {
+            Ok(target) => !matches!(sys::try_lock_dir(&target), Ok(false)),
+            Err(_) => true,
+        },
+    }
+}
+
+/// Puts back the members of `name` that a killed run had moved aside.
+fn put_back_members(parent: &Dir, name: &[u8]) -> io::Result<()> {
+    let staged = sys::open_dir(parent, name)?;
+    let mut parked = Vec::new();
+    sys::list_dir::<io::Error>(&staged, |listed| {
+        if let Some(member) = listed.name.strip_suffix(publish::PARKED) {
+            parked.push((listed.name.to_vec(), member.to_vec()));
+        }
+        Ok(())
+    })?;
+    for (parked, member) in parked {
+        put_back(&staged, &parked, parent, &member)?;
+    }
+    Ok(())
+}
+
+/// Moves a tree that stood at `name` back, or removes it if another stands there.
+fn put_back(from: &Dir, parked: &[u8], parent: &Dir, name: &[u8]) -> io::Result<()> {
+    match sys::rename_new(from, parked, parent, name) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            remove::remove_tree(from, parked)
+        }
+        result => result,
     }
 }
 

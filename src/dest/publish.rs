@@ -4,6 +4,7 @@
 //! members of a folder, a merge) are recorded in a [`Publication`]; unless it
 //! is committed, they are taken back in reverse order.
 
+use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
 
@@ -20,6 +21,9 @@ pub enum Existing {
     /// Lay the new tree over it, file by file.
     Merge,
 }
+
+/// The end of the names of what was moved aside.
+pub(super) const PARKED: &[u8] = b".replaced";
 
 /// How one name came to its place, and so how it is taken back.
 #[derive(Debug)]
@@ -101,6 +105,9 @@ impl Place {
 
 #[derive(Debug)]
 struct Step {
+    /// The folder that was replaced, locked: to other runs what stands under a
+    /// staging name without a lock is forgotten.
+    _old: Option<Dir>,
     place: Place,
     staged_name: Vec<u8>,
     name: Vec<u8>,
@@ -108,12 +115,22 @@ struct Step {
 }
 
 /// Moves that are taken back when this is dropped before [`commit`](Self::commit).
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Publication {
     steps: Vec<Step>,
+    /// Set when a move could not be taken back.
+    is_stuck: Rc<Cell<bool>>,
 }
 
 impl Publication {
+    /// Starts without moves. `is_stuck` is set if one can't be taken back.
+    pub(crate) fn new(is_stuck: &Rc<Cell<bool>>) -> Self {
+        Self {
+            steps: Vec::new(),
+            is_stuck: Rc::clone(is_stuck),
+        }
+    }
+
     /// Moves `staged_name` to `name`, where nothing may stand. `between` is
     /// `place`, opened.
     pub(crate) fn place(
@@ -124,7 +141,7 @@ impl Publication {
         name: &[u8],
     ) -> io::Result<()> {
         move_new(&between.staged, staged_name, &between.destination, name)?;
-        self.record(place, staged_name, name, Move::Placed);
+        self.record(place, staged_name, name, Move::Placed, None);
         Ok(())
     }
 
@@ -137,6 +154,11 @@ impl Publication {
         name: &[u8],
     ) -> io::Result<()> {
         let (staged, destination) = (&between.staged, &between.destination);
+        let old = sys::open_dir(destination, name).ok();
+        if let Some(old) = &old {
+            // Where locks don't work no run sweeps either.
+            let _ = sys::try_lock_dir(old);
+        }
         let how = match swap(staged, staged_name, destination, name) {
             Ok(()) => Move::Exchanged,
             Err(error) if sys::lacks_flag(&error) => {
@@ -145,7 +167,7 @@ impl Publication {
             }
             Err(error) => return Err(error),
         };
-        self.record(place, staged_name, name, how);
+        self.record(place, staged_name, name, how, old);
         Ok(())
     }
 
@@ -155,8 +177,7 @@ impl Publication {
     fn park(&mut self, between: &Between, staged_name: &[u8], name: &[u8]) -> io::Result<Vec<u8>> {
         let (staged, destination) = (&between.staged, &between.destination);
         let mut parked = staged_name.to_vec();
-        parked.truncate(200);
-        parked.extend_from_slice(b".replaced");
+        parked.extend_from_slice(PARKED);
         move_new(destination, name, staged, &parked)?;
         if let Err(error) = move_new(staged, staged_name, destination, name) {
             let _ = move_new(staged, &parked, destination, name);
@@ -165,8 +186,16 @@ impl Publication {
         Ok(parked)
     }
 
-    fn record(&mut self, place: &Place, staged_name: &[u8], name: &[u8], how: Move) {
+    fn record(
+        &mut self,
+        place: &Place,
+        staged_name: &[u8],
+        name: &[u8],
+        how: Move,
+        old: Option<Dir>,
+    ) {
         self.steps.push(Step {
+            _old: old,
             place: place.clone(),
             staged_name: staged_name.to_vec(),
             name: name.to_vec(),
@@ -198,12 +227,18 @@ impl Step {
             staged,
             destination,
         } = self.place.open()?;
+        let (name, staged_name) = (&self.name, &self.staged_name);
         match &self.how {
-            Move::Placed => move_new(&destination, &self.name, &staged, &self.staged_name),
-            Move::Exchanged => swap(&staged, &self.staged_name, &destination, &self.name),
+            Move::Placed => move_new(&destination, name, &staged, staged_name)
+                .or_else(|_| sys::rename_over(&destination, name, &staged, staged_name)),
+            Move::Exchanged => swap(&staged, staged_name, &destination, name).or_else(|_| {
+                let aside = [staged_name.as_slice(), b".new"].concat();
+                sys::rename_over(&destination, name, &staged, &aside)?;
+                sys::rename_over(&staged, staged_name, &destination, name)
+            }),
             Move::Parked(parked) => {
-                move_new(&destination, &self.name, &staged, &self.staged_name)?;
-                move_new(&staged, parked, &destination, &self.name)
+                move_new(&destination, name, &staged, staged_name)?;
+                move_new(&staged, parked, &destination, name)
             }
         }
     }
@@ -216,8 +251,8 @@ fn move_new(dir: &Dir, name: &[u8], to: &Dir, new_name: &[u8]) -> io::Result<()>
             let opened = Opened::at(dir, name)?;
             let moved = sys::rename_new(dir, name, to, new_name);
             match &moved {
-                Ok(()) => opened.close(to, new_name)?,
-                Err(_) => opened.close(dir, name)?,
+                Ok(()) => opened.close(to, new_name),
+                Err(_) => opened.close(dir, name),
             }
             moved
         }
@@ -232,12 +267,14 @@ fn swap(dir: &Dir, name: &[u8], other: &Dir, other_name: &[u8]) -> io::Result<()
             let (first, second) = (Opened::at(dir, name)?, Opened::at(other, other_name)?);
             let swapped = sys::rename_exchange(dir, name, other, other_name);
             match &swapped {
-                Ok(()) => first
-                    .close(other, other_name)
-                    .and(second.close(dir, name))?,
-                Err(_) => first
-                    .close(dir, name)
-                    .and(second.close(other, other_name))?,
+                Ok(()) => {
+                    first.close(other, other_name);
+                    second.close(dir, name);
+                }
+                Err(_) => {
+                    first.close(dir, name);
+                    second.close(other, other_name);
+                }
             }
             swapped
         }
@@ -264,11 +301,11 @@ impl Opened {
         })
     }
 
-    /// Gives the folder, wherever it stands now, its mode back.
-    fn close(&self, dir: &Dir, name: &[u8]) -> io::Result<()> {
-        match self.mode {
-            Some(mode) => sys::set_dir_mode_at(dir, name, mode),
-            None => Ok(()),
+    /// Gives the folder, wherever it stands now, its mode back. It was moved
+    /// all the same if that fails, and the move has to be recorded.
+    fn close(&self, dir: &Dir, name: &[u8]) {
+        if let Some(mode) = self.mode {
+            let _ = sys::set_dir_mode_at(dir, name, mode);
         }
     }
 }
@@ -276,9 +313,9 @@ impl Opened {
 impl Drop for Publication {
     fn drop(&mut self) {
         for step in self.steps.drain(..).rev() {
-            // Nothing better can be done with an error here: both names still
-            // hold whole trees.
-            let _ = step.take_back();
+            if step.take_back().is_err() {
+                self.is_stuck.set(true);
+            }
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Removing a tree through handles, however deep, without following a link.
 //!
 //! One folder is open at a time; the way back up goes through `..`, which is
-//! checked to be the folder that the way down came from. What is gone already
+//! checked to be the folder that the way down came from. A file system that is
+//! mounted below is left alone, with what is above it. What is gone already
 //! is no error: two runs may remove the same leftovers.
 
 use std::io;
@@ -68,6 +69,9 @@ pub(super) fn open_writable(parent: &Dir, name: &[u8]) -> io::Result<Option<Dir>
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened?,
     };
+    if sys::is_mount_point(&dir) {
+        return Err(io::Error::other("another file system is mounted in it"));
+    }
     let is_open = sys::stat_dir(&dir)?.mode & OWNER == OWNER;
     if !is_open && !sys::is_privileged() {
         sys::set_dir_mode(&dir, OWNER)?;

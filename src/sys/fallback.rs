@@ -160,6 +160,12 @@ pub(crate) fn set_dir_xattr(_dir: &Dir, _name: &[u8], _value: &[u8]) -> io::Resu
     unsupported()
 }
 
+/// Whether a file system is mounted at `dir`: its device is not its parent's.
+pub(crate) fn is_mount_point(dir: &Dir) -> bool {
+    let above = super::open_parent(dir).and_then(|above| super::stat_dir(&above));
+    matches!((super::stat_dir(dir), above), (Ok(own), Ok(above)) if own.device != above.device)
+}
+
 /// Removes one attribute of an open directory, which has none.
 pub(crate) fn remove_dir_xattr(_dir: &Dir, _name: &[u8]) -> io::Result<()> {
     unsupported()

@@ -153,7 +153,7 @@ pub(crate) fn set_dir_mode_at(dir: &Dir, name: &[u8], mode: u32) -> io::Result<(
     use std::os::fd::AsRawFd;
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let handle = retry(|| rustix::fs::openat(&dir.0, name, flags, Mode::empty()))?;
-    let path = format!("/proc/self/fd/{}", handle.as_raw_fd());
+    let path = format!("/proc/thread-self/fd/{}", handle.as_raw_fd());
     let mode = Mode::from_raw_mode(mode);
     retry(|| rustix::fs::chmodat(CWD, path.as_str(), mode, AtFlags::empty()))
 }
@@ -166,6 +166,18 @@ pub(crate) fn may_execute(file: &File) -> io::Result<bool> {
         Err(error) if Errno::from_io_error(&error) == Some(Errno::NODEV) => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// Whether a file system, or a part of one, is mounted at `dir`.
+pub(crate) fn is_mount_point(dir: &Dir) -> bool {
+    let mask = rustix::fs::StatxFlags::empty();
+    let found = retry(|| rustix::fs::statx(&dir.0, c"", AtFlags::EMPTY_PATH, mask));
+    // A kernel before 5.8 doesn't say: nothing more is known then.
+    found.is_ok_and(|found| {
+        found
+            .stx_attributes
+            .contains(rustix::fs::StatxAttributes::MOUNT_ROOT)
+    })
 }
 
 /// Removes a default ACL that `dir` inherited: it would change the mode of

@@ -186,6 +186,12 @@ pub(crate) fn set_dir_xattr(dir: &Dir, name: &[u8], value: &[u8]) -> io::Result<
     retry(|| rustix::fs::fsetxattr(&dir.0, name, value, XattrFlags::empty()))
 }
 
+/// Whether a file system is mounted at `dir`: its device is not its parent's.
+pub(crate) fn is_mount_point(dir: &Dir) -> bool {
+    let above = super::open_parent(dir).and_then(|above| super::stat_dir(&above));
+    matches!((super::stat_dir(dir), above), (Ok(own), Ok(above)) if own.device != above.device)
+}
+
 /// Removes one attribute of an open directory.
 pub(crate) fn remove_dir_xattr(dir: &Dir, name: &[u8]) -> io::Result<()> {
     retry(|| rustix::fs::fremovexattr(&dir.0, name))

@@ -9,7 +9,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 ///
 /// The caller must be a thread that uses no other descriptor until it ends:
 /// numbers that it knew are closed here, and what it opens is unknown to the
-/// other threads. Every [`OwnedFd`](std::os::fd::OwnedFd) made after this call
+/// other threads. Every [`OwnedFd`] made after this call
 /// must be dropped on the same thread.
 pub(super) fn unshare_descriptors(keep: &[BorrowedFd<'_>]) -> io::Result<()> {
     // SAFETY: only the calling thread's table changes, and its contract is above.

@@ -29,7 +29,9 @@ pub(crate) use convert::{
     bytes_to_path, error_name, is_bad_name, is_not_a_real_dir, is_unsupported, join_bytes,
     os_to_bytes,
 };
-pub(crate) use xattrs::{dir_xattrs, file_xattrs, remove_dir_xattr, set_dir_xattr, set_file_xattr};
+pub(crate) use xattrs::{
+    dir_xattrs, file_xattrs, is_mount_point, remove_dir_xattr, set_dir_xattr, set_file_xattr,
+};
 
 // Access rights, sharing, flags and attributes of `CreateFileW`.
 const FILE_LIST_DIRECTORY: u32 = 0x1;

@@ -30,3 +30,9 @@ pub(crate) fn set_dir_xattr(_dir: &Dir, _name: &[u8], _value: &[u8]) -> io::Resu
 pub(crate) fn remove_dir_xattr(_dir: &Dir, _name: &[u8]) -> io::Result<()> {
     unsupported()
 }
+
+/// Whether a volume is mounted at `dir`: such a folder is a reparse point, and
+/// those are never entered.
+pub(crate) fn is_mount_point(_dir: &Dir) -> bool {
+    false
+}
