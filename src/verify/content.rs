@@ -104,7 +104,7 @@ pub(super) fn compare(
         let mut reader = Reader::new(left, right, threads);
         while let Some(job) = queue.next() {
             match job {
-                Job::Pairs(pairs) => reader.compare_pairs(pairs, counters)?,
+                Job::Pairs(pairs) => reader.compare_pairs(queue, pairs, counters)?,
                 Job::Suspect(index) => reader.look_at_suspect(found, index)?,
             }
         }
@@ -140,8 +140,16 @@ impl<'s> Reader<'s> {
         }
     }
 
-    fn compare_pairs(&mut self, pairs: &[(NodeId, NodeId)], counters: &Counters) -> Result<()> {
+    fn compare_pairs(
+        &mut self,
+        queue: &Queue<'_, Job<'_>>,
+        pairs: &[(NodeId, NodeId)],
+        counters: &Counters,
+    ) -> Result<()> {
         for &(a, b) in pairs {
+            if queue.is_stopped() {
+                break;
+            }
             match self.left.side.scan.plan.kind(a) {
                 NodeKind::Dir => self.compare_dirs(a, b)?,
                 NodeKind::File => self.compare_files(a, b)?,
