@@ -28,7 +28,7 @@ Without a command, bundlecp copies: `bundlecp -R dist/app /opt/app` is
 Examples:
   bundlecp -R dist/app /opt/app      copy a bundle, whole or not at all
   bundlecp -R dist/app /mnt/stick    fails before the first byte if links can't be kept there
-  bundlecp verify dist/app /opt/app  name every difference, lost links first
+  bundlecp verify dist/app /opt/app  name every difference and every lost link
   bundlecp probe /mnt/stick          can this place hold a bundle?
 
 Exit status:
