@@ -7,7 +7,6 @@
 
 use std::collections::HashSet;
 use std::io;
-use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -440,13 +439,5 @@ impl Totals {
         } else {
             self.further_names += 1;
         }
-    }
-}
-
-/// Reports that a scan begins, so that a caller can stop it before it does.
-pub(crate) fn announce(progress: &dyn Progress) -> Result<()> {
-    match progress.report(&Counters::default().status(Phase::Scanning, Total::default())) {
-        ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(()) => Err(pool::interruption()),
     }
 }

@@ -285,13 +285,7 @@ impl Route {
             self.note(Method::ReadWrite);
         }
         while at < end {
-            let want = usize::try_from(end - at)
-                .unwrap_or(usize::MAX)
-                .min(buffer.len());
-            let read = sys::read_at(pair.from, &mut buffer[..want], at).map_err(Fault::Read)?;
-            if read == 0 {
-                return Err(Fault::Shrunk);
-            }
+            let read = read_some(pair.from, at, end, buffer)?;
             sys::write_all_at(pair.to, &buffer[..read], at).map_err(Fault::Write)?;
             at += read as u64;
         }
@@ -316,18 +310,23 @@ impl Route {
     }
 }
 
+/// Reads what fits into `buffer` of the bytes from `at` to `end`, at least one.
+fn read_some(from: &File, at: u64, end: u64, buffer: &mut [u8]) -> Result<usize, Fault> {
+    let want = usize::try_from(end - at)
+        .unwrap_or(usize::MAX)
+        .min(buffer.len());
+    match sys::read_at(from, &mut buffer[..want], at) {
+        Ok(0) => Err(Fault::Shrunk),
+        read => read.map_err(Fault::Read),
+    }
+}
+
 /// Copies the blocks that aren't all zeros; the file has its size already.
 fn copy_nonzero(pair: Pair<'_>, start: u64, end: u64, buffer: &mut [u8]) -> Result<(), Fault> {
     const BLOCK: usize = 4096;
     let mut at = start;
     while at < end {
-        let want = usize::try_from(end - at)
-            .unwrap_or(usize::MAX)
-            .min(buffer.len());
-        let read = sys::read_at(pair.from, &mut buffer[..want], at).map_err(Fault::Read)?;
-        if read == 0 {
-            return Err(Fault::Shrunk);
-        }
+        let read = read_some(pair.from, at, end, buffer)?;
         for (index, block) in buffer[..read].chunks(BLOCK).enumerate() {
             if block.iter().any(|byte| *byte != 0) {
                 let offset = at + (index * BLOCK) as u64;

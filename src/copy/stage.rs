@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::handles::{Handles, limit_for};
 use crate::plan::{NewNode, NodeId, NodeKind, Plan};
 use crate::probe::{self, Capabilities};
-use crate::progress::{Phase, Progress, Total};
+use crate::progress::{Counters, Phase, Progress, Total};
 use crate::scan::{self, Detail, Scan, Totals};
 use crate::sys::{self, Dir, FileType, Timestamp};
 
@@ -40,7 +40,12 @@ pub(super) struct Prepared {
 impl Prepared {
     /// Scans the source of `target`.
     pub(super) fn new(target: Target, options: &Options, progress: &dyn Progress) -> Result<Self> {
-        scan::announce(progress)?;
+        report_step(
+            progress,
+            &Counters::default(),
+            Phase::Scanning,
+            Total::default(),
+        )?;
         let quiet = Quiet::since_now(&target.source_dir);
         let needs_sizes = options.dry_run || options.list_entries || progress.wants_bytes_total();
         let detail = match needs_sizes {

@@ -84,7 +84,8 @@ pub(super) fn resolve(
         targets.push(target);
     }
     for target in targets.iter().filter(|target| !target.name.is_empty()) {
-        for other in &targets {
+        // Its own source was looked at with the target itself.
+        for other in targets.iter().filter(|other| !std::ptr::eq(*other, target)) {
             check_source_survives(target, other)?;
         }
     }
@@ -286,7 +287,7 @@ fn check_apart(target: &Target, existing: Existing) -> Result<()> {
     if standing.file_type == FileType::Dir
         && is_above(&standing, &target.source_dir).map_err(read)?
     {
-        return refuse("the source stands inside what it would replace");
+        return Err(stands_inside(&target.source, &target.path()));
     }
     match existing {
         Existing::Refuse => Err(already_exists(&target.path())),

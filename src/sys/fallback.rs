@@ -37,13 +37,7 @@ pub(crate) fn list_dir<E: From<io::Error>>(
 /// there between the two calls is replaced, unless one of the two is a folder
 /// and the other isn't, or it is a folder that isn't empty.
 pub(crate) fn rename_new(dir: &Dir, name: &[u8], to: &Dir, new_name: &[u8]) -> io::Result<()> {
-    match super::stat_at(to, new_name) {
-        Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            super::rename_over(dir, name, to, new_name)
-        }
-        Err(error) => Err(error),
-    }
+    super::unix::rename_new_without_flag(dir, name, to, new_name)
 }
 
 /// Swaps `name` and `new_name` in one step, which POSIX can't.

@@ -9,7 +9,7 @@ use std::os::fd::AsFd;
 use rustix::fs::{AtFlags, CWD, FallocateFlags, Mode, OFlags, RawDir, RenameFlags, XattrFlags};
 use rustix::io::Errno;
 
-use super::unix::{file_type, retry};
+use super::unix::{file_type, rename_new_without_flag, retry};
 use super::{Dir, Isolation, Listed, raw};
 
 /// Bytes for one call of `getdents64`. 32 KiB hold about 1,000 names; larger
@@ -282,14 +282,4 @@ fn mounted_type(dir: &Dir) -> Option<String> {
         .find(|line| line.split(' ').nth(2) == Some(wanted.as_str()))?;
     let (_, after) = line.split_once(" - ")?;
     after.split(' ').next().map(str::to_owned)
-}
-
-fn rename_new_without_flag(dir: &Dir, name: &[u8], to: &Dir, new_name: &[u8]) -> io::Result<()> {
-    match super::stat_at(to, new_name) {
-        Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            super::rename_over(dir, name, to, new_name)
-        }
-        Err(error) => Err(error),
-    }
 }

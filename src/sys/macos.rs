@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use rustix::fs::{AtFlags, Mode, RenameFlags, StatFs, XattrFlags};
 use rustix::io::Errno;
 
-use super::unix::{file_type, retry};
+use super::unix::{file_type, rename_new_without_flag, retry};
 use super::{Dir, FileType, Isolation, Listed};
 
 /// Calls `each` for every entry of `dir` but `.` and `..`, in the file system's order.
@@ -252,14 +252,4 @@ fn is_too_small(error: &io::Error) -> bool {
 
 fn statfs(fd: BorrowedFd<'_>) -> io::Result<StatFs> {
     retry(|| rustix::fs::fstatfs(fd))
-}
-
-fn rename_new_without_flag(dir: &Dir, name: &[u8], to: &Dir, new_name: &[u8]) -> io::Result<()> {
-    match super::stat_at(to, new_name) {
-        Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            super::rename_over(dir, name, to, new_name)
-        }
-        Err(error) => Err(error),
-    }
 }

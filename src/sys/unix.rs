@@ -334,6 +334,23 @@ pub(crate) fn join_bytes(base: &Path, relative: &[u8]) -> PathBuf {
     PathBuf::from(std::ffi::OsString::from_vec(bytes))
 }
 
+/// Moves `name` to `new_name`, which must not exist, where no rename can refuse
+/// to replace: what is made there between the look and the move is lost.
+pub(super) fn rename_new_without_flag(
+    dir: &Dir,
+    name: &[u8],
+    to: &Dir,
+    new_name: &[u8],
+) -> io::Result<()> {
+    match stat_at(to, new_name) {
+        Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            rename_over(dir, name, to, new_name)
+        }
+        Err(error) => Err(error),
+    }
+}
+
 /// Repeats a call until no signal interrupts it.
 pub(super) fn retry<T>(mut call: impl FnMut() -> rustix::io::Result<T>) -> io::Result<T> {
     loop {
