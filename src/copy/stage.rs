@@ -12,7 +12,7 @@ use crate::dest::publish::Existing;
 use crate::error::{Error, ErrorKind, Result};
 use crate::handles::{Handles, limit_for};
 use crate::plan::{NewNode, NodeId, NodeKind, Plan};
-use crate::probe::{self, Capabilities};
+use crate::probe::{self, Capabilities, Scope};
 use crate::progress::{Counters, Phase, Progress, Total};
 use crate::scan::{self, Detail, Scan, Totals};
 use crate::sys::{self, Dir, FileType, Timestamp};
@@ -81,7 +81,7 @@ impl Prepared {
         };
         let before = sys::stat_dir(&self.target.parent);
         let staging = Staging::create(&self.target.parent, &self.target.parent_path, label)?;
-        let found = probe::probe_in(staging.dir(), &self.target.parent_path)?;
+        let found = probe::probe_in(staging.dir(), &self.target.parent_path, Scope::ForWriting)?;
         let growth = self.check(&found, staging.dir(), options, progress)?;
         if options.list_entries {
             self.list_entries(outcome);
