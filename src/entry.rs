@@ -4,6 +4,7 @@
 //! an [`Entry`] is made from it where somebody wants to look at one.
 
 use crate::path::{LinkTarget, RelPath};
+use crate::sys::Timestamp;
 
 /// What an entry is. A link is itself, never what it points to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -41,4 +42,61 @@ pub struct Entry {
     pub size: u64,
     /// The target of a symbolic link.
     pub target: Option<LinkTarget>,
+}
+
+/// What an archive says of one member, before anybody has checked it: what
+/// parsers make and writers of formats take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Member {
+    /// The path as the archive spells it, after all overrides; a folder's
+    /// slash at the end is left out. `/` separates names.
+    pub path: Vec<u8>,
+    pub kind: MemberKind,
+    /// The content's bytes of a file, holes included; 0 for all else.
+    pub size: u64,
+    /// The target of a symbolic link, or the path of the member that a hard
+    /// link is a further name of; empty for all else.
+    pub target: Vec<u8>,
+    /// Permission bits with set-user-ID, set-group-ID and sticky: 0 to 0o7777.
+    pub mode: u32,
+    /// When the content was last modified, where the archive says so.
+    pub modified: Option<Timestamp>,
+    pub uid: u64,
+    pub gid: u64,
+    /// Name and value of each user attribute; names begin with `user.`.
+    pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Where a sparse file has data, as offset and length in bytes, in order;
+    /// `None` for a file without holes.
+    pub extents: Option<Vec<(u64, u64)>>,
+}
+
+/// What a member is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MemberKind {
+    Dir,
+    File,
+    Symlink,
+    Hardlink,
+}
+
+impl Member {
+    /// A member of which only kind and path are known.
+    pub(crate) fn new(kind: MemberKind, path: impl Into<Vec<u8>>) -> Self {
+        Self {
+            path: path.into(),
+            kind,
+            size: 0,
+            target: Vec::new(),
+            mode: match kind {
+                MemberKind::Dir => 0o755,
+                MemberKind::File | MemberKind::Hardlink => 0o644,
+                MemberKind::Symlink => 0o777,
+            },
+            modified: None,
+            uid: 0,
+            gid: 0,
+            xattrs: Vec::new(),
+            extents: None,
+        }
+    }
 }

@@ -49,6 +49,19 @@ pub enum ErrorKind {
     Tampered,
     /// A link can't be replaced by what it points to.
     CannotFlatten,
+    /// An archive's bytes break the rules of its format.
+    Malformed,
+    /// An archive ends before it is complete.
+    Truncated,
+    /// A member of an archive would leave the destination, write through a
+    /// link, or be something that a bundle can't hold.
+    Unsafe,
+    /// An archive is larger than the limits that were set.
+    LimitExceeded,
+    /// An archive is encrypted.
+    Encrypted,
+    /// The input is no archive that is known here, or uses a method that isn't.
+    UnknownFormat,
     /// The caller asked to stop.
     Interrupted,
     /// Any other failure of the operating system.
@@ -68,6 +81,7 @@ struct Inner {
     hint: Option<String>,
 }
 
+#[derive(Debug)]
 enum Source {
     Io(io::Error),
     Said(Cause),
@@ -189,6 +203,77 @@ impl std::error::Error for Error {
         match &self.inner.source {
             Source::Io(error) => Some(error),
             Source::Said(cause) => Some(cause),
+        }
+    }
+}
+
+/// Why bytes can't be read or written as an archive, before it is known which
+/// file they are of: parsers, codecs and plans know no paths.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    kind: ErrorKind,
+    source: Source,
+    hint: Option<&'static str>,
+}
+
+impl Refusal {
+    /// A refusal in the crate's own words: a phrase without a period.
+    pub(crate) fn new(kind: ErrorKind, cause: impl Into<String>) -> Self {
+        Self {
+            kind,
+            source: Source::Said(Cause(cause.into())),
+            hint: None,
+        }
+    }
+
+    /// Bytes that break the rules of their format.
+    pub(crate) fn malformed(cause: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Malformed, cause)
+    }
+
+    /// Input that ends too early.
+    pub(crate) fn truncated(cause: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Truncated, cause)
+    }
+
+    /// The failure of reading or writing the bytes themselves.
+    pub(crate) fn io(source: io::Error) -> Self {
+        let kind = match source.kind() {
+            io::ErrorKind::UnexpectedEof => ErrorKind::Truncated,
+            io::ErrorKind::InvalidData => ErrorKind::Malformed,
+            _ => kind_of(&source),
+        };
+        Self {
+            kind,
+            source: Source::Io(source),
+            hint: None,
+        }
+    }
+
+    /// Adds what the user can do about it, in a phrase without a period.
+    pub(crate) fn with_hint(mut self, hint: &'static str) -> Self {
+        self.hint = Some(hint);
+        self
+    }
+
+    /// What went wrong.
+    pub(crate) fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// Names the operation and the path that it was about.
+    pub(crate) fn at(self, operation: &'static str, path: impl Into<PathBuf>) -> Error {
+        let mut error = Error::build(operation, path.into(), self.kind, self.source);
+        error.inner.hint = self.hint.map(str::to_owned);
+        error
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.source {
+            Source::Io(error) => error.fmt(out),
+            Source::Said(cause) => cause.fmt(out),
         }
     }
 }
