@@ -11,7 +11,6 @@ mod finish;
 mod flatten;
 mod links_file;
 mod preflight;
-mod publish;
 mod quiet;
 mod stage;
 mod target;
@@ -21,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::dest::attributes::Ownership;
+use crate::dest::deliver::deliver;
 use crate::dest::publish::Existing;
 use crate::entry::Entry;
 use crate::error::Result;
@@ -28,22 +28,11 @@ use crate::pool;
 use crate::progress::Progress;
 use crate::scan::SpecialFiles;
 
+pub use crate::dest::deliver::Sync;
 pub use data::{Method, Reflink};
 pub use flatten::Growth;
 pub use preflight::OnNoSymlinks;
 pub use target::DestinationRule;
-
-/// What is durable when [`copy`] returns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Sync {
-    /// Nothing: the system writes when it likes, as after `cp`.
-    #[default]
-    None,
-    /// The content, before it appears under its name.
-    Data,
-    /// The name as well.
-    Full,
-}
 
 /// What to leave out: is given each path from the source's root.
 pub type Exclude = Box<dyn Fn(&Path) -> bool + Send + std::marker::Sync>;
@@ -179,7 +168,8 @@ pub fn copy(
             staged.push(prepared);
         }
     }
-    publish::publish(staged, options, &mut outcome)?;
+    let notes = deliver(staged, options.existing, options.sync)?;
+    outcome.notes.extend(notes);
     outcome.methods.sort_unstable();
     outcome.methods.dedup();
     outcome.duration = started.elapsed();

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::dest::merge::conflict;
-use crate::dest::publish::Existing;
+use crate::dest::publish::{Existing, already_exists};
 use crate::error::{Error, ErrorKind, Result};
 use crate::handles::{Handles, limit_for};
 use crate::plan::collide::{Folding, first_collision};
@@ -13,7 +13,7 @@ use crate::probe::{self, Capabilities, Support};
 use crate::scan::Totals;
 use crate::sys::{self, Dir, FileType};
 
-use super::target::{Target, already_exists, is_above, stands_inside};
+use super::target::{Target, is_above, stands_inside};
 
 /// What to do with links where the destination can't hold them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -181,7 +181,10 @@ pub(super) fn check_members(plan: &Plan, target: &Target, existing: Existing) ->
         Existing::Refuse => {
             for child in plan.children(NodeId::ROOT) {
                 if standing(parent, plan.name(child)).is_some() {
-                    return Err(already_exists(&sys::join_bytes(shown, plan.name(child))));
+                    return Err(already_exists(
+                        "copy to",
+                        &sys::join_bytes(shown, plan.name(child)),
+                    ));
                 }
             }
             Ok(())

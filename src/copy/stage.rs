@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::dest::Staging;
 use crate::dest::attributes::Losses;
+use crate::dest::deliver::Staged;
 use crate::dest::merge::{Folders, Manner, Root};
 use crate::dest::publish::Existing;
 use crate::error::{Error, ErrorKind, Result};
@@ -22,7 +23,6 @@ use super::finish::{self, Links};
 use super::flatten::{Growth, flatten};
 use super::links_file;
 use super::preflight::{self, Need, OnNoSymlinks};
-use super::publish::Staged;
 use super::quiet::Quiet;
 use super::target::{SourceKind, Target};
 use super::tree::{self, Mapped, Shared, Tree, report_step};
@@ -101,6 +101,7 @@ impl Prepared {
         Ok(Some(Staged {
             is_whole: !self.tree.is_container,
             is_stuck: Rc::default(),
+            operation: "copy to",
             manner: Manner {
                 folders: match found.folder_moves.is_yes() {
                     true => Folders::Move,
@@ -112,7 +113,9 @@ impl Prepared {
                     false => Root::Merged,
                 },
             },
-            target: self.target,
+            parent: self.target.parent,
+            parent_path: self.target.parent_path,
+            name: self.target.name,
             staging,
         }))
     }

@@ -7,7 +7,8 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use crate::dest::publish::Existing;
+use crate::dest::deliver::path_of;
+use crate::dest::publish::{Existing, already_exists};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::{self, Dir, FileType, Stat};
 use crate::text::escape_path;
@@ -52,10 +53,7 @@ pub(super) struct Target {
 impl Target {
     /// The path that the copy will have.
     pub(super) fn path(&self) -> PathBuf {
-        if self.parent_path == Path::new(".") && !self.name.is_empty() {
-            return sys::bytes_to_path(&self.name);
-        }
-        sys::join_bytes(&self.parent_path, &self.name)
+        path_of(&self.parent_path, &self.name)
     }
 }
 
@@ -290,7 +288,7 @@ fn check_apart(target: &Target, existing: Existing) -> Result<()> {
         return Err(stands_inside(&target.source, &target.path()));
     }
     match existing {
-        Existing::Refuse => Err(already_exists(&target.path())),
+        Existing::Refuse => Err(already_exists("copy to", &target.path())),
         Existing::Replace => Ok(()),
         Existing::Merge => check_mergeable(target, standing),
     }
@@ -315,12 +313,6 @@ pub(super) fn stands_inside(source: &Path, replaced: &Path) -> Error {
     let cause = "the source stands inside what it would replace";
     Error::new(ErrorKind::Usage, "copy", source, cause)
         .with_hint(format!("the copy would be `{}`", escape_path(replaced)))
-}
-
-/// The error of a target that stands already.
-pub(super) fn already_exists(path: &Path) -> Error {
-    Error::new(ErrorKind::AlreadyExists, "copy to", path, "exists already")
-        .with_hint("-f replaces it, --merge lays the source over it")
 }
 
 fn check_mergeable(target: &Target, standing: Stat) -> Result<()> {

@@ -8,6 +8,7 @@
 //! a path: each takes a held directory and one bare name.
 
 pub(crate) mod attributes;
+pub(crate) mod deliver;
 pub(crate) mod merge;
 pub(crate) mod publish;
 pub(crate) mod remove;

@@ -6,8 +6,10 @@
 
 use std::cell::Cell;
 use std::io;
+use std::path::Path;
 use std::rc::Rc;
 
+use crate::error::{Error, ErrorKind};
 use crate::sys::{self, Dir, FileType};
 
 /// What to do with something that stands at the destination already.
@@ -20,6 +22,12 @@ pub enum Existing {
     Replace,
     /// Lay the new tree over it, file by file.
     Merge,
+}
+
+/// The error of a target that stands already.
+pub(crate) fn already_exists(operation: &'static str, path: &Path) -> Error {
+    Error::new(ErrorKind::AlreadyExists, operation, path, "exists already")
+        .with_hint("-f replaces it, --merge lays the source over it")
 }
 
 /// The end of the names of what was moved aside.

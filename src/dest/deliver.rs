@@ -1,28 +1,64 @@
-//! All staged copies to their places, together or not at all.
+//! All staged trees to their places, together or not at all.
+//!
+//! What an operation staged is moved to its name by [`publish`](super::publish)
+//! or laid over what stands there by [`merge`](super::merge); if one of several
+//! can't be moved, those that were are taken back.
 
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use crate::dest::Staging;
-use crate::dest::merge::{Folders, Manner, Merge, merge};
-use crate::dest::publish::{Between, Existing, Place, Publication};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::{self, Dir, Stat};
 use crate::text::escape_path;
 
-use super::target::{Target, already_exists};
-use super::{Options, Outcome, Sync};
+use super::Staging;
+use super::merge::{Folders, Manner, Merge, merge};
+use super::publish::{Between, Existing, Place, Publication, already_exists};
 
-/// A copy that waits in its staging folder.
-pub(super) struct Staged {
-    pub target: Target,
+/// What is durable when an operation returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Sync {
+    /// Nothing: the system writes when it likes, as after `cp`.
+    #[default]
+    None,
+    /// The content, before it appears under its name.
+    Data,
+    /// The name as well.
+    Full,
+}
+
+/// A tree that waits in its staging folder.
+pub(crate) struct Staged {
     pub staging: Staging,
-    /// The staging folder itself is the copy; else its members are.
+    /// The folder that it is published in.
+    pub parent: Dir,
+    /// That folder's path, for messages.
+    pub parent_path: PathBuf,
+    /// Its name in `parent`; empty for members of an existing folder.
+    pub name: Vec<u8>,
+    /// The staging folder itself is the tree; else its members are.
     pub is_whole: bool,
     pub manner: Manner,
     /// Set when what was published could not be taken back.
     pub is_stuck: Rc<Cell<bool>>,
+    /// What an error calls the operation: `copy to`.
+    pub operation: &'static str,
+}
+
+impl Staged {
+    /// The path that the tree will have.
+    fn path(&self) -> PathBuf {
+        path_of(&self.parent_path, &self.name)
+    }
+}
+
+/// The path of `name` in the folder `parent`, as a user would write it.
+pub(crate) fn path_of(parent: &Path, name: &[u8]) -> PathBuf {
+    if parent == Path::new(".") && !name.is_empty() {
+        return sys::bytes_to_path(name);
+    }
+    sys::join_bytes(parent, name)
 }
 
 /// Copies that are in their places. They are taken back last to first: a later
@@ -41,12 +77,14 @@ enum Undo<'s> {
     Merge(Merge<'s>),
 }
 
-/// Moves every staged copy to its place; if one can't be moved, none is.
-pub(super) fn publish(copies: Vec<Staged>, options: &Options, outcome: &mut Outcome) -> Result<()> {
-    let paths: Vec<PathBuf> = copies.iter().map(|staged| staged.target.path()).collect();
-    let failed = match move_all(&copies, &paths, options) {
+/// Moves every staged tree to its place; if one can't be moved, none is.
+/// Returns what a reader should know that is no error.
+pub(crate) fn deliver(copies: Vec<Staged>, existing: Existing, sync: Sync) -> Result<Vec<String>> {
+    let paths: Vec<PathBuf> = copies.iter().map(Staged::path).collect();
+    let mut notes = Vec::new();
+    let failed = match move_all(&copies, &paths, existing, sync) {
         Ok(published) => {
-            commit(published, outcome);
+            commit(published, &mut notes);
             None
         }
         Err(error) => Some(error),
@@ -55,14 +93,14 @@ pub(super) fn publish(copies: Vec<Staged>, options: &Options, outcome: &mut Outc
         return Err(keep_what_is_stuck(copies, error));
     }
     for staged in copies {
-        note_leftover(staged.staging.discard(), outcome);
+        note_leftover(staged.staging.discard(), &mut notes);
     }
-    Ok(())
+    Ok(notes)
 }
 
 /// Keeps what was published. From here on the copies stand: what can't be
 /// tidied up is only a note.
-fn commit(mut published: Published<'_>, outcome: &mut Outcome) {
+fn commit(mut published: Published<'_>, notes: &mut Vec<String>) {
     for undo in std::mem::take(&mut published.0) {
         let kept = match undo {
             Undo::Moves(publication) => publication
@@ -70,30 +108,29 @@ fn commit(mut published: Published<'_>, outcome: &mut Outcome) {
                 .map_err(|error| Error::io("remove what was replaced in", ".", error)),
             Undo::Merge(merge) => merge.commit(),
         };
-        note_leftover(kept, outcome);
+        note_leftover(kept, notes);
     }
 }
 
 fn move_all<'s>(
     copies: &'s [Staged],
     paths: &'s [PathBuf],
-    options: &Options,
+    existing: Existing,
+    sync: Sync,
 ) -> Result<Published<'s>> {
-    if options.sync != Sync::None {
+    if sync != Sync::None {
         for staged in copies {
-            sync(staged)?;
+            sync_staged(staged)?;
         }
     }
     let mut published = Published(Vec::with_capacity(copies.len()));
     for (staged, path) in copies.iter().zip(paths) {
-        published
-            .0
-            .push(publish_one(staged, path, options.existing)?);
+        published.0.push(publish_one(staged, path, existing)?);
     }
-    if options.sync == Sync::Full {
+    if sync == Sync::Full {
         for staged in copies {
-            sys::sync_dir(&staged.target.parent)
-                .map_err(|error| Error::io("sync", &staged.target.parent_path, error))?;
+            sys::sync_dir(&staged.parent)
+                .map_err(|error| Error::io("sync", &staged.parent_path, error))?;
         }
     }
     Ok(published)
@@ -115,17 +152,15 @@ fn keep_what_is_stuck(copies: Vec<Staged>, error: Error) -> Error {
     }
 }
 
-fn note_leftover(result: Result<()>, outcome: &mut Outcome) {
+fn note_leftover(result: Result<()>, notes: &mut Vec<String>) {
     if let Err(error) = result {
-        outcome
-            .notes
-            .push(format!("could not {error}: {}", error.cause()));
+        notes.push(format!("could not {error}: {}", error.cause()));
     }
 }
 
-fn sync(staged: &Staged) -> Result<()> {
+fn sync_staged(staged: &Staged) -> Result<()> {
     sys::sync_filesystem(staged.staging.dir())
-        .map_err(|error| Error::io("sync", &staged.target.parent_path, error))
+        .map_err(|error| Error::io("sync", &staged.parent_path, error))
 }
 
 fn publish_one<'s>(staged: &'s Staged, path: &'s Path, existing: Existing) -> Result<Undo<'s>> {
@@ -142,13 +177,12 @@ fn publish_one<'s>(staged: &'s Staged, path: &'s Path, existing: Existing) -> Re
 
 /// Gives the staging folder its final name.
 fn publish_whole<'s>(staged: &'s Staged, path: &'s Path, existing: Existing) -> Result<Undo<'s>> {
-    let target = &staged.target;
     let failed = |error| Error::io("publish", path, error);
-    let standing = stat(&target.parent, &target.name).map_err(failed)?;
+    let standing = stat(&staged.parent, &staged.name).map_err(failed)?;
     if standing.is_some() && existing == Existing::Merge {
         let between = Between {
             staged: sys::reopen_dir(staged.staging.dir()).map_err(failed)?,
-            destination: sys::open_dir(&target.parent, &target.name).map_err(failed)?,
+            destination: sys::open_dir(&staged.parent, &staged.name).map_err(failed)?,
         };
         return Ok(Undo::Merge(merge(
             between,
@@ -161,16 +195,16 @@ fn publish_whole<'s>(staged: &'s Staged, path: &'s Path, existing: Existing) -> 
         return publish_anew(staged, path, standing);
     }
     let mut publication = Publication::new(&staged.is_stuck);
-    let between = between(staged.staging.parent(), &target.parent).map_err(failed)?;
+    let between = between(staged.staging.parent(), &staged.parent).map_err(failed)?;
     let place = Place::at(between);
     let name = staged.staging.name();
     move_one(
         &mut publication,
         &place,
         name,
-        &target.name,
+        &staged.name,
         standing,
-        existing,
+        (existing, staged.operation),
         path,
     )?;
     Ok(Undo::Moves(publication))
@@ -188,12 +222,12 @@ fn publish_anew<'s>(
         return Err(error.with_hint("remove it first, then copy without -f"));
     }
     let failed = |error| Error::io("publish", path, error);
-    let parent = sys::reopen_dir(&staged.target.parent).map_err(failed)?;
+    let parent = sys::reopen_dir(&staged.parent).map_err(failed)?;
     let staged_dir = sys::reopen_dir(staged.staging.dir()).map_err(failed)?;
     let merge = Merge::into_new(
         staged_dir,
         parent,
-        &staged.target.name,
+        &staged.name,
         path,
         staged.manner,
         &staged.is_stuck,
@@ -203,10 +237,9 @@ fn publish_anew<'s>(
 
 /// Moves the members of the staging folder into the destination.
 fn publish_members<'s>(staged: &'s Staged, path: &'s Path, existing: Existing) -> Result<Undo<'s>> {
-    let target = &staged.target;
     let failed = |error| Error::io("publish", path, error);
-    let between = between(staged.staging.dir(), &target.parent).map_err(failed)?;
-    if existing == Existing::Merge && target.name.is_empty() {
+    let between = between(staged.staging.dir(), &staged.parent).map_err(failed)?;
+    if existing == Existing::Merge && staged.name.is_empty() {
         return Ok(Undo::Merge(merge(
             between,
             path,
@@ -224,15 +257,15 @@ fn publish_members<'s>(staged: &'s Staged, path: &'s Path, existing: Existing) -
     let place = Place::at(between);
     let mut publication = Publication::new(&staged.is_stuck);
     for name in members {
-        let path = sys::join_bytes(&target.parent_path, &name);
-        let standing = stat(&target.parent, &name).map_err(failed)?;
+        let path = sys::join_bytes(&staged.parent_path, &name);
+        let standing = stat(&staged.parent, &name).map_err(failed)?;
         move_one(
             &mut publication,
             &place,
             &name,
             &name,
             standing,
-            existing,
+            (existing, staged.operation),
             &path,
         )?;
     }
@@ -245,19 +278,19 @@ fn move_one(
     staged_name: &[u8],
     name: &[u8],
     standing: Option<Stat>,
-    existing: Existing,
+    (existing, operation): (Existing, &'static str),
     path: &Path,
 ) -> Result<()> {
     let moved = match (standing, existing) {
         (None, _) => publication.place(place, &place.roots, staged_name, name),
-        (Some(_), Existing::Refuse) => return Err(already_exists(path)),
+        (Some(_), Existing::Refuse) => return Err(already_exists(operation, path)),
         (Some(_), Existing::Replace | Existing::Merge) => {
             publication.replace(place, &place.roots, staged_name, name)
         }
     };
     moved.map_err(|error| match error.kind() {
         // Somebody was faster between the look and the move.
-        std::io::ErrorKind::AlreadyExists => already_exists(path),
+        std::io::ErrorKind::AlreadyExists => already_exists(operation, path),
         _ => Error::io("publish", path, error),
     })
 }
