@@ -50,6 +50,7 @@ pub mod copy;
 mod dest;
 mod entry;
 mod error;
+mod fit;
 mod format;
 mod handles;
 mod json;

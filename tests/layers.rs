@@ -29,7 +29,9 @@ const ROWS: &[(&str, u8)] = &[
     ("probe", 2),
     ("scan", 2),
     ("dest", 2),
+    ("fit", 3),
     ("format", 3),
+    ("archive", 3),
     ("copy", 4),
     ("pack", 4),
     ("extract", 4),
@@ -57,6 +59,7 @@ const ALLOWED: &[(&str, &str)] = &[
     ("plan", "path"),
     ("pool", "progress"),
     ("handles", "plan"),
+    ("archive", "format"),
 ];
 
 /// Files of the binary: they see the library as any other crate does.

@@ -29,9 +29,9 @@ use crate::progress::Progress;
 use crate::scan::SpecialFiles;
 
 pub use crate::dest::deliver::Sync;
+pub use crate::fit::OnNoSymlinks;
 pub use data::{Method, Reflink};
 pub use flatten::Growth;
-pub use preflight::OnNoSymlinks;
 pub use target::DestinationRule;
 
 /// What to leave out: is given each path from the source's root.

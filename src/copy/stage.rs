@@ -11,6 +11,7 @@ use crate::dest::deliver::Staged;
 use crate::dest::merge::{Folders, Manner, Root};
 use crate::dest::publish::Existing;
 use crate::error::{Error, ErrorKind, Result};
+use crate::fit::{self, Goal, Need, OnNoSymlinks};
 use crate::handles::{Handles, limit_for};
 use crate::plan::{NewNode, NodeId, NodeKind, Plan};
 use crate::probe::{self, Capabilities, Scope};
@@ -22,7 +23,7 @@ use super::data::Routes;
 use super::finish::{self, Links};
 use super::flatten::{Growth, flatten};
 use super::links_file;
-use super::preflight::{self, Need, OnNoSymlinks};
+use super::preflight;
 use super::quiet::Quiet;
 use super::target::{SourceKind, Target};
 use super::tree::{self, Mapped, Shared, Tree, report_step};
@@ -132,7 +133,11 @@ impl Prepared {
         let target_path = &self.target.path();
         let policy = options.on_no_symlinks;
         let loses_links = self.totals.symlinks > 0 && !found.symlinks.is_yes();
-        preflight::check_links(&self.totals, found, policy, target_path)?;
+        let goal = |path| Goal {
+            operation: "copy to",
+            path,
+        };
+        fit::check_links(self.totals.symlinks, found, policy, goal(target_path))?;
         self.check_standing(options.existing)?;
         let needs_sizes =
             loses_links || !preflight::surely_fits(&self.target.source_dir, &self.totals, found);
@@ -153,10 +158,11 @@ impl Prepared {
             self.tree.is_flattened = true;
             growth = Some(grown);
         }
-        preflight::check_names(self.plan(), found, private, &self.shown_target())?;
+        let shown = self.shown_target();
+        fit::check_names(self.plan(), found, private, goal(&shown))?;
         if self.detail != Detail::Names {
             let grown = growth.map_or(0, |growth| growth.bytes);
-            preflight::check_space(Need::of(&self.totals, grown), found, target_path)?;
+            fit::check_space(Need::of(&self.totals, grown), found, goal(target_path))?;
         }
         Ok(growth)
     }
@@ -171,7 +177,7 @@ impl Prepared {
             return Ok(());
         }
         match sys::open_dir(&target.parent, &target.name) {
-            Ok(standing) => preflight::check_merge(self.plan(), &standing, &target.path()),
+            Ok(standing) => fit::check_merge(self.plan(), &standing, &target.path()),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(Error::io("open", target.path(), error)),
         }

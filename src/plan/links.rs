@@ -38,7 +38,14 @@ impl<'p> Resolver<'p> {
         Self { plan, steps: 0 }
     }
 
-    /// Follows `link` to its end.
+    /// Whether the work for all links together was cut off: what was resolved
+    /// after that is no more than a guess.
+    pub(crate) fn is_exhausted(&self) -> bool {
+        self.steps > MAX_STEPS
+    }
+
+    /// Follows `link` to its end. What lies behind a name that isn't there is
+    /// judged by text: it may be there when the tree is laid over another.
     pub(crate) fn resolve(&mut self, link: NodeId) -> Resolution {
         // What is still to be walked, innermost target last.
         let mut rest: Vec<std::slice::Split<'p, u8, _>> = Vec::new();
@@ -72,14 +79,14 @@ impl<'p> Resolver<'p> {
             }
             if self.plan.kind(at) != NodeKind::Dir {
                 // `file/x` and `file/` lead nowhere.
-                return Resolution::Dangling;
+                return self.behind(at, name, rest);
             }
             match name {
                 b"" | b"." => {}
                 b".." if at == NodeId::ROOT => return Resolution::Outside,
                 b".." => at = self.plan.parent(at),
                 name => match self.plan.child(at, name) {
-                    None => return Resolution::Dangling,
+                    None => return self.behind(at, name, rest),
                     Some(child) if self.plan.kind(child) == NodeKind::Symlink => {
                         follow = Some(child);
                     }
@@ -87,6 +94,30 @@ impl<'p> Resolver<'p> {
                 },
             }
         }
+    }
+}
+
+impl Resolver<'_> {
+    /// Where the rest of a way leads that goes from `at` to `name`, which isn't
+    /// there: out of the tree, or nowhere.
+    fn behind<'n>(
+        &mut self,
+        at: NodeId,
+        name: &'n [u8],
+        rest: Vec<impl Iterator<Item = &'n [u8]>>,
+    ) -> Resolution {
+        let mut depth = self.plan.depth(at);
+        let steps = std::iter::once(name).chain(rest.into_iter().rev().flatten());
+        for name in steps {
+            self.steps += 1;
+            match name {
+                b"" | b"." => {}
+                b".." if depth == 0 => return Resolution::Outside,
+                b".." => depth -= 1,
+                _ => depth += 1,
+            }
+        }
+        Resolution::Dangling
     }
 }
 
@@ -130,6 +161,10 @@ mod tests {
             ("a/../b/g", "b/g"),
             ("a/back", "."),
             ("missing", "Dangling"),
+            ("missing/../a", "Dangling"),
+            ("missing/../..", "Outside"),
+            ("a/f/../../..", "Outside"),
+            ("b/in/missing/../../..", "Outside"),
             ("a/f/", "Dangling"),
             ("a/f/..", "Dangling"),
             ("", "Dangling"),

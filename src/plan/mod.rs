@@ -10,6 +10,7 @@
 
 pub(crate) mod collide;
 pub(crate) mod links;
+pub(crate) mod members;
 
 use std::ops::Range;
 
@@ -112,25 +113,74 @@ impl Plan {
             .checked_add(1)
             .ok_or(TooLarge)?;
         for child in children {
-            let name = self.store(&child.name)?;
-            let target = child.target.unwrap_or_default();
-            let at = self.store(&target)?;
-            self.nodes.push(Node {
-                parent: dir.0,
-                name,
-                name_len: u16::try_from(child.name.len()).map_err(|_| TooLarge)?,
-                depth,
-                kind: child.kind,
-                mode: 0,
-                size: child.size,
-                first: at,
-                count: u32::try_from(target.len()).map_err(|_| TooLarge)?,
-            });
+            let node = self.place(dir, depth, &child)?;
+            self.nodes.push(node);
         }
         let node = &mut self.nodes[dir.index()];
         node.first = first;
         node.count = count;
         Ok(())
+    }
+
+    /// Adds one child to `dir`, wherever the others are: what
+    /// [`children`](Self::children) and [`child`](Self::child) need is made by
+    /// [`sorted`](Self::sorted).
+    fn push(&mut self, dir: NodeId, child: &NewNode) -> Result<NodeId, TooLarge> {
+        let node = NodeId(u32::try_from(self.nodes.len()).map_err(|_| TooLarge)?);
+        let depth = self.nodes[dir.index()].depth;
+        let made = self.place(dir, depth.checked_add(1).ok_or(TooLarge)?, child)?;
+        self.nodes.push(made);
+        Ok(node)
+    }
+
+    /// The same tree with its children side by side, and for each of its nodes
+    /// the one of this plan.
+    fn sorted(&self) -> Result<(Plan, Vec<NodeId>), TooLarge> {
+        let mut by_parent: Vec<u32> = (1..self.nodes.len() as u32).collect();
+        by_parent.sort_unstable_by_key(|node| self.nodes[*node as usize].parent);
+        let children_of = |dir: NodeId| {
+            let parent = |node: &u32| self.nodes[*node as usize].parent;
+            let from = by_parent.partition_point(|node| parent(node) < dir.0);
+            let to = by_parent.partition_point(|node| parent(node) <= dir.0);
+            &by_parent[from..to]
+        };
+        let mut plan = Plan::new();
+        let mut origins = vec![NodeId::ROOT];
+        let mut at = 0;
+        while at < origins.len() {
+            let origin = origins[at];
+            let mut children: Vec<NodeId> =
+                children_of(origin).iter().map(|n| NodeId(*n)).collect();
+            children.sort_unstable_by(|a, b| self.name(*a).cmp(self.name(*b)));
+            let new = children.iter().map(|child| NewNode {
+                name: self.name(*child).into(),
+                kind: self.kind(*child),
+                size: self.size(*child),
+                target: Some(self.target(*child).into()),
+            });
+            if self.kind(origin) == NodeKind::Dir {
+                plan.set_children(NodeId(at as u32), new.collect())?;
+            }
+            origins.extend(children);
+            at += 1;
+        }
+        Ok((plan, origins))
+    }
+
+    fn place(&mut self, dir: NodeId, depth: u16, child: &NewNode) -> Result<Node, TooLarge> {
+        let name = self.store(&child.name)?;
+        let target = child.target.as_deref().unwrap_or_default();
+        Ok(Node {
+            parent: dir.0,
+            name,
+            name_len: u16::try_from(child.name.len()).map_err(|_| TooLarge)?,
+            depth,
+            kind: child.kind,
+            mode: 0,
+            size: child.size,
+            first: self.store(target)?,
+            count: u32::try_from(target.len()).map_err(|_| TooLarge)?,
+        })
     }
 
     fn store(&mut self, bytes: &[u8]) -> Result<u32, TooLarge> {
