@@ -241,6 +241,10 @@ impl Refusal {
         let kind = match source.kind() {
             io::ErrorKind::UnexpectedEof => ErrorKind::Truncated,
             io::ErrorKind::InvalidData => ErrorKind::Malformed,
+            // A decoder's own limit; the system's answer would have its number.
+            io::ErrorKind::OutOfMemory if source.raw_os_error().is_none() => {
+                ErrorKind::LimitExceeded
+            }
             _ => kind_of(&source),
         };
         Self {

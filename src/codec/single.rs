@@ -1,0 +1,88 @@
+//! One zstd frame over a whole stream.
+//!
+//! Matches reach back over the whole window, where frames of one unit each
+//! begin anew; in exchange nobody can decode it in parallel or from the
+//! middle. zstd cuts the data into jobs of a fixed size for its own workers.
+//! There is always at least one worker, because none at all gives other bytes;
+//! how many there are doesn't show in the result.
+
+use std::io::{self, Write};
+
+use zstd::zstd_safe::zstd_sys::ZSTD_EndDirective as End;
+use zstd::zstd_safe::{CCtx, CParameter, InBuffer, OutBuffer, get_error_name};
+
+use super::encode::zstd_context;
+use super::{Codec, Level, library_failed};
+use crate::error::Refusal;
+
+/// How much is compressed before it is written, bytes.
+const OUTPUT: usize = 256 << 10;
+/// The job sizes that zstd itself takes, four windows: 2 MiB up to level 9
+/// or so, 8 MiB up to 22. Left to zstd they would depend on its version.
+const JOB: u32 = 8 << 20;
+const LARGE_JOB: u32 = 32 << 20;
+/// The first level with windows of more than 2 MiB.
+const LARGE_FROM: i32 = 10;
+
+/// Compresses what is written to it into one frame.
+pub(crate) struct SingleFrame<W: Write> {
+    out: W,
+    context: CCtx<'static>,
+    buffer: Vec<u8>,
+}
+
+impl<W: Write> SingleFrame<W> {
+    /// `workers` is at least 1. Nothing is written yet.
+    pub(crate) fn new(out: W, level: Level, workers: u32) -> Result<Self, Refusal> {
+        let level = level.resolve(Codec::Zstd)?;
+        let job = if level < LARGE_FROM { JOB } else { LARGE_JOB };
+        let mut context = zstd_context(level)?;
+        for parameter in [
+            CParameter::NbWorkers(workers.max(1)),
+            CParameter::JobSize(job),
+        ] {
+            context
+                .set_parameter(parameter)
+                .map_err(|code| library_failed("zstd", get_error_name(code)))?;
+        }
+        let buffer = Vec::with_capacity(OUTPUT);
+        Ok(Self {
+            out,
+            context,
+            buffer,
+        })
+    }
+
+    /// Ends the frame, without which no decoder accepts it.
+    pub(crate) fn finish(mut self) -> io::Result<W> {
+        while self.step(&mut InBuffer::around(&[]), End::ZSTD_e_end)? > 0 {}
+        Ok(self.out)
+    }
+
+    /// Compresses some of `input`; returns how much is left to be written.
+    fn step(&mut self, input: &mut InBuffer<'_>, end: End) -> io::Result<usize> {
+        self.buffer.clear();
+        let mut window = OutBuffer::around(&mut self.buffer);
+        let left = self
+            .context
+            .compress_stream2(&mut window, input, end)
+            .map_err(|code| io::Error::other(get_error_name(code)))?;
+        self.out.write_all(&self.buffer)?;
+        Ok(left)
+    }
+}
+
+impl<W: Write> Write for SingleFrame<W> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        let mut input = InBuffer::around(data);
+        while input.pos() < data.len() {
+            self.step(&mut input, End::ZSTD_e_continue)?;
+        }
+        Ok(data.len())
+    }
+
+    /// Flushes what lies behind; the frame itself is not cut.
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
