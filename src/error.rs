@@ -265,6 +265,14 @@ impl Refusal {
         self.kind
     }
 
+    /// Says what the cause is about, in front of it.
+    pub(crate) fn about(mut self, subject: impl fmt::Display) -> Self {
+        if let Source::Said(cause) = &mut self.source {
+            cause.0 = format!("{subject} {}", cause.0);
+        }
+        self
+    }
+
     /// Names the operation and the path that it was about.
     pub(crate) fn at(self, operation: &'static str, path: impl Into<PathBuf>) -> Error {
         let mut error = Error::build(operation, path.into(), self.kind, self.source);

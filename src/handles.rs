@@ -7,6 +7,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
 
 use crate::plan::{NodeId, Plan};
 use crate::sys::{self, Dir};
@@ -17,6 +18,16 @@ pub(crate) struct Handles<'r> {
     /// The deepest folders of the present way, outermost first.
     open: VecDeque<Held>,
     limit: usize,
+}
+
+/// A folder of a tree that still grows: the way to it, without the plan.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    pub node: NodeId,
+    pub depth: usize,
+    pub name: Box<[u8]>,
+    /// The folder above; `None` for the root.
+    pub parent: Option<Arc<Folder>>,
 }
 
 /// One folder that is held open.
@@ -48,6 +59,26 @@ impl<'r> Handles<'r> {
         let missing = self.rewind(plan, node);
         for (node, name) in missing {
             self.step(node, plan.depth(node), name)?;
+        }
+        Ok(self.deepest())
+    }
+
+    /// Opens `folder`, or finds it open.
+    pub(crate) fn enter_folder(&mut self, folder: &Folder) -> Result<&Dir, CannotEnter> {
+        let mut missing = Vec::new();
+        let mut at = folder;
+        while let Some(parent) = &at.parent {
+            if self.leads_to(at.node, at.depth) {
+                break;
+            }
+            missing.push(at);
+            at = parent;
+        }
+        if at.parent.is_none() {
+            self.leads_to(NodeId::ROOT, 0);
+        }
+        for folder in missing.into_iter().rev() {
+            self.step(folder.node, folder.depth, &folder.name)?;
         }
         Ok(self.deepest())
     }

@@ -1,5 +1,7 @@
 //! How bytes and times look in JSON documents, the same everywhere.
 
+use std::fmt;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serializer;
@@ -29,6 +31,12 @@ pub(crate) fn rfc3339(time: Timestamp) -> String {
         Ok(time) => format!("{time:.9}"),
         // Outside the years -9999 to 9999, which file systems can store.
         Err(_) => format!("@{}.{:09}", time.secs, time.nanos),
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&rfc3339(*self))
     }
 }
 

@@ -46,15 +46,20 @@
 //! twenty times a second and can stop them; [`Silent`] reports to nobody.
 //! The library prints nothing, reads no environment and never exits.
 
+mod archive;
 mod codec;
 pub mod copy;
 mod dest;
 mod entry;
 mod error;
+pub mod extract;
 mod fit;
 mod format;
 mod handles;
 mod json;
+mod links_file;
+pub mod list;
+pub mod pack;
 mod path;
 mod plan;
 mod pool;
@@ -70,7 +75,9 @@ pub use dest::publish::Existing;
 pub use entry::{Entry, EntryKind};
 pub use error::{Error, ErrorKind, Result};
 pub use path::{LinkTarget, RelPath};
+pub use plan::members::ExternalLinks;
 pub use probe::{Capabilities, Support, probe_dir};
 pub use progress::{Phase, Progress, Silent, Status};
 pub use scan::SpecialFiles;
+pub use sys::Timestamp;
 pub use text::escape_path;

@@ -86,6 +86,18 @@ impl<J> Queue<'_, J> {
         self.shared.wake_idle();
     }
 
+    /// Does a job besides the one in hand, if there is one: for a worker whose
+    /// own job makes more than the others can take.
+    pub(crate) fn help(&self, work: impl FnOnce(J) -> Result<()>) -> Result<bool> {
+        let Some(job) = self.shared.take(self.me) else {
+            return Ok(false);
+        };
+        // The job in hand keeps `pending` above 0.
+        let done = work(job);
+        self.shared.pending.fetch_sub(1, Ordering::AcqRel);
+        done.map(|()| true)
+    }
+
     /// Whether the operation was stopped: long jobs ask now and then.
     pub(crate) fn is_stopped(&self) -> bool {
         self.shared.stopped.load(Ordering::Relaxed)

@@ -19,6 +19,10 @@ pub enum Phase {
     Scanning,
     /// Moving bytes.
     Copying,
+    /// Writing what an archive holds.
+    Extracting,
+    /// Compressing into an archive.
+    Packing,
     /// Comparing contents.
     Verifying,
     /// Moving the finished tree to its place, and removing what it replaces.

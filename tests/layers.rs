@@ -27,6 +27,7 @@ const ROWS: &[(&str, u8)] = &[
     ("codec", 1),
     ("handles", 1),
     ("probe", 2),
+    ("links_file", 2),
     ("scan", 2),
     ("dest", 2),
     ("fit", 3),

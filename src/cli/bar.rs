@@ -110,6 +110,8 @@ fn phase(status: &Status) -> &'static str {
     match status.phase {
         Phase::Scanning => "scanning",
         Phase::Copying => "copying",
+        Phase::Extracting => "extracting",
+        Phase::Packing => "packing",
         Phase::Verifying => "verifying",
         Phase::Publishing => "publishing",
         _ => "working",

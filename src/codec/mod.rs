@@ -101,8 +101,10 @@ impl Codec {
 
 /// What to spend time on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Profile {
+pub enum Profile {
+    /// Little time, more bytes.
     Fast,
+    /// What most want.
     #[default]
     Default,
     /// Few bytes, however long it takes: for xz also executable filters.

@@ -9,7 +9,6 @@ mod data;
 mod file;
 mod finish;
 mod flatten;
-mod links_file;
 mod preflight;
 mod quiet;
 mod stage;
@@ -28,6 +27,7 @@ use crate::pool;
 use crate::progress::Progress;
 use crate::scan::SpecialFiles;
 
+pub use crate::dest::attributes::LossCounts;
 pub use crate::dest::deliver::Sync;
 pub use crate::fit::OnNoSymlinks;
 pub use data::{Method, Reflink};
@@ -103,22 +103,6 @@ pub struct Outcome {
     /// Every entry, with the target that it belongs to, if
     /// [`Options::list_entries`] asked for them.
     pub entries: Vec<(PathBuf, Entry)>,
-}
-
-/// How many entries lost something that the destination can't hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct LossCounts {
-    /// Permission bits.
-    pub modes: u64,
-    /// Times.
-    pub times: u64,
-    /// User attributes.
-    pub xattrs: u64,
-    /// Owners, where they were asked for.
-    pub owners: u64,
-    /// Further names that became files of their own.
-    pub hardlinks: u64,
 }
 
 /// Copies `sources` to `destination`, all of them or none.

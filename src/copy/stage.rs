@@ -3,16 +3,15 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::dest::Staging;
-use crate::dest::attributes::Losses;
 use crate::dest::deliver::Staged;
 use crate::dest::merge::{Folders, Manner, Root};
 use crate::dest::publish::Existing;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fit::{self, Goal, Need, OnNoSymlinks};
 use crate::handles::{Handles, limit_for};
+use crate::links_file;
 use crate::plan::{NewNode, NodeId, NodeKind, Plan};
 use crate::probe::{self, Capabilities, Scope};
 use crate::progress::{Counters, Phase, Progress, Total};
@@ -22,7 +21,6 @@ use crate::sys::{self, Dir, FileType, Timestamp};
 use super::data::Routes;
 use super::finish::{self, Links};
 use super::flatten::{Growth, flatten};
-use super::links_file;
 use super::preflight;
 use super::quiet::Quiet;
 use super::target::{SourceKind, Target};
@@ -223,7 +221,7 @@ impl Prepared {
         outcome.symlinks += linked.symlinks;
         outcome.hardlinks += linked.hardlinks;
         outcome.methods.extend(shared.routes.methods());
-        add_losses(outcome, &shared.losses);
+        outcome.losses += shared.losses.counts();
         report_step(progress, &shared.counters, Phase::Publishing, total)
     }
 
@@ -416,13 +414,4 @@ fn plan_of_one(target: &Target, node: NewNode) -> Result<Plan> {
     plan.set_children(NodeId::ROOT, vec![node])
         .map_err(too_long)?;
     Ok(plan)
-}
-
-fn add_losses(outcome: &mut Outcome, losses: &Losses) {
-    let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-    outcome.losses.modes += count(&losses.modes);
-    outcome.losses.times += count(&losses.times);
-    outcome.losses.xattrs += count(&losses.xattrs);
-    outcome.losses.owners += count(&losses.owners);
-    outcome.losses.hardlinks += count(&losses.hardlinks);
 }

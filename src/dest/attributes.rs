@@ -52,7 +52,45 @@ pub(crate) struct Losses {
     pub hardlinks: AtomicU64,
 }
 
+/// How many entries lost something that the destination can't hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct LossCounts {
+    /// Permission bits.
+    pub modes: u64,
+    /// Times.
+    pub times: u64,
+    /// User attributes.
+    pub xattrs: u64,
+    /// Owners, where they were asked for.
+    pub owners: u64,
+    /// Further names that became files of their own.
+    pub hardlinks: u64,
+}
+
+impl std::ops::AddAssign for LossCounts {
+    fn add_assign(&mut self, other: Self) {
+        self.modes += other.modes;
+        self.times += other.times;
+        self.xattrs += other.xattrs;
+        self.owners += other.owners;
+        self.hardlinks += other.hardlinks;
+    }
+}
+
 impl Losses {
+    /// The counts so far.
+    pub(crate) fn counts(&self) -> LossCounts {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        LossCounts {
+            modes: count(&self.modes),
+            times: count(&self.times),
+            xattrs: count(&self.xattrs),
+            owners: count(&self.owners),
+            hardlinks: count(&self.hardlinks),
+        }
+    }
+
     pub(crate) fn count(counter: &AtomicU64) {
         counter.fetch_add(1, Ordering::Relaxed);
     }

@@ -50,10 +50,12 @@ pub(crate) enum FileType {
     Unknown,
 }
 
-/// A point in time: seconds since 1970, and 0 to 999,999,999 nanoseconds after.
+/// A point in time. Shown as RFC 3339 with nine digits, in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub(crate) struct Timestamp {
+pub struct Timestamp {
+    /// Seconds since 1970, negative before.
     pub secs: i64,
+    /// Nanoseconds after that: 0 to 999,999,999.
     pub nanos: u32,
 }
 
@@ -123,6 +125,11 @@ pub(crate) struct Space {
 pub(crate) struct Isolation {
     /// Files get exactly the mode that they are created with.
     pub exact_modes: bool,
+}
+
+/// Opens a file that the user named, for reading; links in `path` are followed.
+pub(crate) fn open_path(path: &std::path::Path) -> std::io::Result<std::fs::File> {
+    std::fs::File::open(path)
 }
 
 /// One entry of a directory listing.

@@ -12,7 +12,7 @@ use crate::plan::{NodeId, NodeKind, Plan};
 use crate::sys::Timestamp;
 
 /// The file's name, at the root of the copy.
-pub(super) const NAME: &str = ".bundlecp-links.json";
+pub(crate) const NAME: &str = ".bundlecp-links.json";
 
 #[derive(Serialize)]
 struct Document {
@@ -34,7 +34,7 @@ struct Link {
 }
 
 /// Writes down every link of `plan`. `times` says when each was made.
-pub(super) fn document(plan: &Plan, times: &HashMap<NodeId, Timestamp>) -> Vec<u8> {
+pub(crate) fn document(plan: &Plan, times: &HashMap<NodeId, Timestamp>) -> Vec<u8> {
     let mut resolver = Resolver::new(plan);
     let is_link = |node: &NodeId| plan.kind(*node) == NodeKind::Symlink;
     let mut links: Vec<Link> = plan

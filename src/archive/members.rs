@@ -1,0 +1,85 @@
+//! What an archive says it holds, without extracting it.
+//!
+//! Where there is an index, no content is read; anything else is read from
+//! front to end. Nothing is judged: members come as the archive spells them.
+
+use std::io::{self, Read};
+
+use crate::codec::{Codec, DecodeOptions, decoder};
+use crate::entry::Member;
+use crate::error::{Refusal, Result};
+use crate::format::tar::{self, Event, Parser};
+
+use super::{Input, Kind, Opened, Sequential, index};
+
+/// Bytes that are decoded at a time.
+const CHUNK: usize = 256 << 10;
+
+/// Calls `each` with every member of `opened`, in the archive's order.
+pub(crate) fn for_each(
+    opened: Opened<'_>,
+    options: tar::Options,
+    threads: u32,
+    each: &mut dyn FnMut(Member) -> Result<()>,
+) -> Result<()> {
+    let shown = opened.shown.clone();
+    let refused = |refusal: Refusal| refusal.at("read", &shown);
+    match (opened.kind, opened.input) {
+        (Kind::Zip, Input::File(file, length)) => {
+            for member in super::zipped::members(&file, length).map_err(refused)? {
+                each(member)?;
+            }
+            Ok(())
+        }
+        (Kind::Zip, Input::Stream(reader)) => {
+            for member in super::zipped::stream_members(reader).map_err(refused)? {
+                each(member)?;
+            }
+            Ok(())
+        }
+        (Kind::Tar(codec), Input::File(file, length)) => {
+            if codec == Codec::Zstd
+                && let Some(index) = index::read_index(&file, length, options).map_err(refused)?
+            {
+                return index.members.into_iter().try_for_each(each);
+            }
+            let input = Sequential::new(&file);
+            let reader = decoder(codec, input, DecodeOptions { threads }).map_err(refused)?;
+            read_tar(reader, options, &refused, each)
+        }
+        (Kind::Tar(codec), Input::Stream(reader)) => {
+            let reader = decoder(codec, reader, DecodeOptions { threads }).map_err(refused)?;
+            read_tar(reader, options, &refused, each)
+        }
+    }
+}
+
+fn read_tar(
+    mut reader: impl Read,
+    options: tar::Options,
+    refused: &dyn Fn(Refusal) -> crate::error::Error,
+    each: &mut dyn FnMut(Member) -> Result<()>,
+) -> Result<()> {
+    let mut parser = Parser::new(options);
+    let mut buffer = vec![0; CHUNK];
+    loop {
+        let filled = match reader.read(&mut buffer) {
+            Ok(filled) => filled,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(refused(Refusal::io(error))),
+        };
+        if filled == 0 {
+            break;
+        }
+        let mut found = Vec::new();
+        let fed = parser.feed(&buffer[..filled], &mut |event| {
+            if let Event::Member(member) = event {
+                found.push(member);
+            }
+            Ok(())
+        });
+        found.into_iter().try_for_each(&mut *each)?;
+        fed.map_err(refused)?;
+    }
+    parser.finish().map_err(refused)
+}

@@ -1,0 +1,180 @@
+//! Opening an archive: what it is, found by its content and never by its name.
+//!
+//! A regular file can be read from any place, and so by several threads; a
+//! pipe only from its beginning. Both are recognised by their first bytes.
+
+pub(crate) mod index;
+pub(crate) mod members;
+mod zipped;
+
+use std::fs::File;
+use std::io::{self, Cursor, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::codec::Codec;
+use crate::error::{Error, ErrorKind, Refusal, Result};
+use crate::format::tar;
+use crate::format::zip;
+use crate::sys::{self, FileType};
+
+/// What an archive is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Tar(Codec),
+    Zip,
+}
+
+impl Kind {
+    /// The ending that files of this kind have.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Kind::Tar(Codec::Store) => "tar",
+            Kind::Tar(Codec::Gzip) => "tar.gz",
+            Kind::Tar(Codec::Bzip2) => "tar.bz2",
+            Kind::Tar(Codec::Xz) => "tar.xz",
+            Kind::Tar(Codec::Zstd) => "tar.zst",
+            Kind::Zip => "zip",
+        }
+    }
+}
+
+/// Where an archive's bytes come from.
+pub(crate) enum Input<'i> {
+    /// A regular file and its length in bytes.
+    File(File, u64),
+    /// Anything else, from its first byte on.
+    Stream(Box<dyn Read + Send + 'i>),
+}
+
+/// An archive that was recognised.
+pub(crate) struct Opened<'i> {
+    pub kind: Kind,
+    pub input: Input<'i>,
+    /// Its path, for messages.
+    pub shown: PathBuf,
+    /// Bytes that were read of a stream so far.
+    pub read: Arc<AtomicU64>,
+}
+
+/// How much of an archive is looked at to recognise it: a tar header.
+const HEAD: usize = 512;
+
+/// Opens the archive at `path`.
+pub(crate) fn open(path: &Path) -> Result<Opened<'static>> {
+    let failed = |error| Error::io("open", path, error);
+    let file = sys::open_path(path).map_err(failed)?;
+    let stat = sys::stat_file(&file).map_err(failed)?;
+    match stat.file_type {
+        FileType::File => {
+            let mut head = [0; HEAD];
+            let filled = read_head(&file, &mut head).map_err(failed)?;
+            let kind = recognise(&head[..filled], Some((&file, stat.size)));
+            Ok(Opened {
+                kind: kind.map_err(|refusal| refusal.at("read", path))?,
+                input: Input::File(file, stat.size),
+                shown: path.to_owned(),
+                read: Arc::new(AtomicU64::new(stat.size)),
+            })
+        }
+        FileType::Dir => {
+            let cause = "is a folder, not an archive";
+            Err(Error::new(ErrorKind::UnknownFormat, "read", path, cause))
+        }
+        FileType::Symlink | FileType::Special | FileType::Unknown => from_reader(file, path),
+    }
+}
+
+/// Recognises the archive that `reader` brings, shown as `shown` in messages.
+pub(crate) fn from_reader<'i>(
+    mut reader: impl Read + Send + 'i,
+    shown: &Path,
+) -> Result<Opened<'i>> {
+    let mut head = Vec::with_capacity(HEAD);
+    // `read_to_end` of a part goes on after an interruption.
+    let filled = (&mut reader).take(HEAD as u64).read_to_end(&mut head);
+    filled.map_err(|error| Error::io("read", shown, error))?;
+    let kind = recognise(&head, None).map_err(|refusal| refusal.at("read", shown))?;
+    let read = Arc::new(AtomicU64::new(0));
+    let counted = Counted {
+        reader: Cursor::new(head).chain(reader),
+        read: Arc::clone(&read),
+    };
+    Ok(Opened {
+        kind,
+        input: Input::Stream(Box::new(counted)),
+        shown: shown.to_owned(),
+        read,
+    })
+}
+
+fn recognise(head: &[u8], file: Option<(&File, u64)>) -> Result<Kind, Refusal> {
+    if head.is_empty() {
+        return Err(Refusal::truncated("it is empty"));
+    }
+    if zip::is_start(head) {
+        return Ok(Kind::Zip);
+    }
+    match Codec::detect(head) {
+        Codec::Store if tar::is_start(head) => Ok(Kind::Tar(Codec::Store)),
+        Codec::Store => match file {
+            // Something else may stand in front of a zip.
+            Some((file, length)) if zip::has_end_record(file, length) => Ok(Kind::Zip),
+            Some(_) | None => Err(unknown()),
+        },
+        codec @ (Codec::Gzip | Codec::Bzip2 | Codec::Xz | Codec::Zstd) => Ok(Kind::Tar(codec)),
+    }
+}
+
+fn unknown() -> Refusal {
+    let cause = "it is no archive that is known here";
+    Refusal::new(ErrorKind::UnknownFormat, cause)
+        .with_hint("tar (plain, gz, bz2, xz, zst) and zip are known")
+}
+
+fn read_head(file: &File, head: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < head.len() {
+        match sys::read_at(file, &mut head[filled..], filled as u64)? {
+            0 => break,
+            read => filled += read,
+        }
+    }
+    Ok(filled)
+}
+
+/// Counts what is read.
+struct Counted<R> {
+    reader: R,
+    read: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.reader.read(buffer)?;
+        self.read.fetch_add(count as u64, Ordering::Relaxed);
+        Ok(count)
+    }
+}
+
+/// A file read from its beginning on, by one reader, without moving the place
+/// that the descriptor stands at.
+pub(crate) struct Sequential<'f> {
+    file: &'f File,
+    at: u64,
+}
+
+impl<'f> Sequential<'f> {
+    pub(crate) fn new(file: &'f File) -> Self {
+        Self { file, at: 0 }
+    }
+}
+
+impl Read for Sequential<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = sys::read_at(self.file, buffer, self.at)?;
+        self.at += count as u64;
+        Ok(count)
+    }
+}

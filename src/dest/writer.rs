@@ -1,0 +1,280 @@
+//! New folders, files and links in a staging folder, made by several workers.
+//!
+//! Whatever is made is made anew in a folder that is held open, under one bare
+//! name: a name that is taken is another member's, never written over. What
+//! belongs to a file is set through its handle. Which members there are, and
+//! where they may stand, was decided by the plan.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::handles::{CannotEnter, Folder, Handles, limit_for};
+use crate::path::RelPath;
+use crate::progress::Counters;
+use crate::sys::{self, Dir, Stat};
+
+use super::attributes::{self, Attributes, Losses, Rules};
+
+/// Files from this size on get their storage reserved first, where that gains
+/// anything (docs/performance.md).
+const ALLOCATE_FROM: u64 = 64 * 1024;
+
+/// Where new files go, and what all workers share.
+pub(crate) struct Site<'s> {
+    pub root: &'s Dir,
+    /// The path that the tree will have, for messages.
+    pub shown: &'s Path,
+    pub rules: Rules,
+    pub losses: Losses,
+    pub counters: Counters,
+    allocates: bool,
+    threads: usize,
+}
+
+/// A file that is to be made.
+#[derive(Debug)]
+pub(crate) struct NewFile {
+    pub folder: Arc<Folder>,
+    pub name: Box<[u8]>,
+    /// The content's bytes, holes included.
+    pub size: u64,
+    pub has_holes: bool,
+    pub attributes: Attributes,
+}
+
+/// A file whose parts several workers write.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub file: NewFile,
+    /// What was created, so that the others open just that.
+    created: Mutex<Option<Stat>>,
+    /// Bytes that are still to come, holes left out.
+    left: AtomicU64,
+}
+
+impl Shared {
+    /// A file of which `stored` bytes will be written.
+    pub(crate) fn new(file: NewFile, stored: u64) -> Self {
+        Self {
+            file,
+            created: Mutex::new(None),
+            left: AtomicU64::new(stored),
+        }
+    }
+}
+
+/// One worker's way to the folders.
+pub(crate) struct Writer<'s> {
+    site: &'s Site<'s>,
+    handles: Handles<'s>,
+}
+
+impl<'s> Site<'s> {
+    pub(crate) fn new(root: &'s Dir, shown: &'s Path, rules: Rules, threads: usize) -> Self {
+        Self {
+            root,
+            shown,
+            rules,
+            losses: Losses::default(),
+            counters: Counters::default(),
+            allocates: sys::gains_from_allocation(root),
+            threads,
+        }
+    }
+
+    /// The handles of one worker.
+    pub(crate) fn handles(&'s self) -> Handles<'s> {
+        Handles::new(self.root, limit_for(self.threads))
+    }
+
+    pub(crate) fn writer(&'s self) -> Writer<'s> {
+        Writer {
+            site: self,
+            handles: self.handles(),
+        }
+    }
+
+    /// The path of `name` in `folder`, for messages.
+    pub(crate) fn path(&self, folder: &Folder, name: &[u8]) -> PathBuf {
+        let mut names = vec![name];
+        let mut at = folder;
+        while let Some(parent) = &at.parent {
+            names.push(&at.name);
+            at = parent;
+        }
+        names.reverse();
+        sys::join_bytes(self.shown, RelPath::from_names(names).as_bytes())
+    }
+
+    /// The error of making something in a folder that nobody else writes to.
+    pub(crate) fn create_error(&self, path: PathBuf, error: io::Error) -> Error {
+        if error.kind() == io::ErrorKind::AlreadyExists {
+            let cause = "another member is the same name on this file system";
+            return Error::new(ErrorKind::NameCollision, "create", path, cause);
+        }
+        let is_bad = sys::is_bad_name(&error);
+        let error = Error::io("create", path, error);
+        match is_bad {
+            true => error.with_kind(ErrorKind::BadName),
+            false => error,
+        }
+    }
+
+    /// The error of a folder that was made and can't be entered.
+    pub(crate) fn enter_error(&self, path: PathBuf, lost: CannotEnter) -> Error {
+        match sys::is_not_a_real_dir(&lost.source) {
+            true => tampered(path),
+            false => Error::io("open", path, lost.source),
+        }
+    }
+
+    fn prepare(&self, to: &File, new: &NewFile) -> io::Result<()> {
+        if new.has_holes {
+            return sys::set_len(to, new.size);
+        }
+        if self.allocates && new.size >= ALLOCATE_FROM {
+            match sys::allocate(to, new.size) {
+                Err(error) if sys::is_unsupported(&error) => {}
+                result => return result,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Writer<'_> {
+    /// Makes the folder `folder` with room for what comes into it.
+    pub(crate) fn make_dir(&mut self, folder: &Folder, mode: u32) -> Result<()> {
+        let Some(parent) = &folder.parent else {
+            return Ok(());
+        };
+        let site = self.site;
+        let path = || site.path(parent, &folder.name);
+        let entered = self.handles.enter_folder(parent);
+        let dir = entered.map_err(|lost| site.enter_error(path(), lost))?;
+        sys::create_dir(dir, &folder.name, mode & 0o777 | 0o700)
+            .map_err(|error| site.create_error(path(), error))
+    }
+
+    /// Makes a file of which all is at hand: each part with its offset.
+    pub(crate) fn write_whole<'p>(
+        &mut self,
+        new: &NewFile,
+        parts: impl IntoIterator<Item = (u64, &'p [u8])>,
+    ) -> Result<()> {
+        let file = self.create(new)?;
+        for (offset, bytes) in parts {
+            self.write(&file, new, offset, bytes)?;
+        }
+        self.finish(file, new)
+    }
+
+    /// Makes the file `new`, empty.
+    pub(crate) fn create(&mut self, new: &NewFile) -> Result<File> {
+        self.create_with(new, attributes::creation_mode(&new.attributes))
+    }
+
+    fn create_with(&mut self, new: &NewFile, mode: u32) -> Result<File> {
+        let site = self.site;
+        let path = || site.path(&new.folder, &new.name);
+        let entered = self.handles.enter_folder(&new.folder);
+        let dir = entered.map_err(|lost| site.enter_error(path(), lost))?;
+        let file = sys::create_file(dir, &new.name, mode)
+            .map_err(|error| site.create_error(path(), error))?;
+        site.prepare(&file, new)
+            .map_err(|error| Error::io("write", path(), error))?;
+        Ok(file)
+    }
+
+    /// Writes a part of a file that is open.
+    pub(crate) fn write(
+        &self,
+        file: &File,
+        new: &NewFile,
+        offset: u64,
+        bytes: &[u8],
+    ) -> Result<()> {
+        sys::write_all_at(file, bytes, offset).map_err(|error| {
+            let path = self.site.path(&new.folder, &new.name);
+            Error::io("write", path, error)
+        })
+    }
+
+    /// Sets what belongs to a file whose content is complete.
+    pub(crate) fn finish(&self, file: File, new: &NewFile) -> Result<()> {
+        let site = self.site;
+        attributes::finish_file(&file, &new.attributes, site.rules, &site.losses)
+            .map_err(|error| site.create_error(site.path(&new.folder, &new.name), error))?;
+        sys::close_file(file);
+        site.counters.add(1, new.size);
+        Ok(())
+    }
+
+    /// Writes a part of a file that others write to as well; whoever writes the
+    /// last one sets what belongs to it.
+    pub(crate) fn write_shared(
+        &mut self,
+        shared: &Shared,
+        offset: u64,
+        bytes: &[u8],
+    ) -> Result<()> {
+        let file = self.open_shared(shared)?;
+        self.write(&file, &shared.file, offset, bytes)?;
+        let written = bytes.len() as u64;
+        if shared.left.fetch_sub(written, Ordering::AcqRel) > written {
+            sys::close_file(file);
+            return Ok(());
+        }
+        self.finish_shared(file, &shared.file)
+    }
+
+    /// Creates the file, or opens what another worker created.
+    fn open_shared(&mut self, shared: &Shared) -> Result<File> {
+        let (site, new) = (self.site, &shared.file);
+        let path = || site.path(&new.folder, &new.name);
+        let mut created = shared
+            .created
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let Some(expected) = *created else {
+            let file = self.create_with(new, 0o600)?;
+            let stat = sys::stat_file(&file).map_err(|error| Error::io("read", path(), error))?;
+            *created = Some(stat);
+            return Ok(file);
+        };
+        drop(created);
+        let entered = self.handles.enter_folder(&new.folder);
+        let dir = entered.map_err(|lost| site.enter_error(path(), lost))?;
+        let file = sys::open_file_for_write(dir, &new.name)
+            .map_err(|error| Error::io("open", path(), error))?;
+        let stat = sys::stat_file(&file).map_err(|error| Error::io("read", path(), error))?;
+        match stat.is_same_object(&expected) {
+            true => Ok(file),
+            false => Err(tampered(path())),
+        }
+    }
+
+    /// As [`finish`](Self::finish), for a file that was made for its owner alone.
+    fn finish_shared(&self, file: File, new: &NewFile) -> Result<()> {
+        let site = self.site;
+        let rules = Rules {
+            exact_modes: false,
+            ..site.rules
+        };
+        attributes::finish_file(&file, &new.attributes, rules, &site.losses)
+            .map_err(|error| site.create_error(site.path(&new.folder, &new.name), error))?;
+        sys::close_file(file);
+        site.counters.add(1, new.size);
+        Ok(())
+    }
+}
+
+/// The error of a staging folder that somebody else wrote to.
+fn tampered(path: PathBuf) -> Error {
+    let cause = "another program changed the staging folder";
+    Error::new(ErrorKind::Tampered, "write", path, cause)
+}

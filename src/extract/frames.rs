@@ -1,0 +1,273 @@
+//! Our own `.tar.zst` in a file: every frame by itself, on all threads.
+//!
+//! Such an archive ends with an index: the headers of all members, as a tar
+//! without content. The index and the table of frames together say what each
+//! frame holds, so everything is checked before the first byte is written, and
+//! each frame is compared with the index while it is extracted. An index that
+//! doesn't fit its frames is not used; the archive is then read as a stream,
+//! as any other reader does.
+
+use std::fs::File;
+
+use crate::archive::index::{Holding, Index};
+use crate::codec::Decompressor;
+use crate::dest::writer::{NewFile, Shared, Site, Writer};
+use crate::entry::Member;
+use crate::error::{Refusal, Result};
+use crate::format::ReadAt;
+use crate::format::tar::{self, Event, Parser};
+use crate::pool::{self, Queue};
+use crate::progress::{Phase, Progress, Total};
+
+use super::intake::{Intake, Mode};
+use super::tree::Accepted;
+
+/// What becomes of a member.
+enum Slot {
+    LeftOut,
+    File(NewFile),
+    /// It goes on in another frame.
+    Shared(Shared),
+}
+
+/// Extracts the archive `file` by its index.
+pub(super) fn extract(
+    file: &File,
+    index: Index,
+    intake: &mut Intake<'_>,
+    site: &Site<'_>,
+    check: &dyn Fn(&Intake<'_>) -> Result<()>,
+    threads: usize,
+    progress: &dyn Progress,
+) -> Result<()> {
+    let archive = sys_len(file);
+    let spans: Vec<usize> = index
+        .parts
+        .iter()
+        .filter_map(|part| part.continued.map(|(member, _)| member))
+        .collect();
+    let mut slots = Vec::with_capacity(index.members.len());
+    for (number, member) in index.members.iter().enumerate() {
+        let slot = match intake.accept(member.clone())? {
+            Accepted::LeftOut | Accepted::Other(_) => Slot::LeftOut,
+            Accepted::File(_, new) if spans.binary_search(&number).is_ok() => {
+                Slot::Shared(Shared::new(new, tar::stored_size(member)))
+            }
+            Accepted::File(_, new) => Slot::File(new),
+        };
+        slots.push(slot);
+    }
+    let announced = intake.tree.meter.check_announced(archive);
+    announced.map_err(|refusal| intake.refused(refusal))?;
+    check(intake)?;
+    intake.is_checked = true;
+    if intake.mode == Mode::Look {
+        return Ok(());
+    }
+    intake.make_dirs(site)?;
+    let frames = Frames {
+        file,
+        members: &index.members,
+        slots: &slots,
+        intake: &*intake,
+    };
+    let total = Total {
+        entries: Some(intake.tree.counts.entries()),
+        bytes: Some(intake.tree.counts.bytes),
+    };
+    let work = |queue: &mut Queue<'_, Holding>| {
+        let mut worker = Worker {
+            frames: &frames,
+            writer: site.writer(),
+            decompressor: Decompressor::new(),
+            stored: Vec::new(),
+            raw: Vec::new(),
+        };
+        while let Some(part) = queue.next() {
+            worker.extract(&part)?;
+        }
+        Ok(())
+    };
+    let report = || progress.report(&site.counters.status(Phase::Extracting, total));
+    // A worker takes the newest of its own jobs, the others the oldest.
+    pool::run(threads, index.parts.iter().rev().cloned(), work, report)?;
+    Ok(())
+}
+
+fn sys_len(file: &File) -> u64 {
+    crate::sys::stat_file(file).map_or(0, |stat| stat.size)
+}
+
+/// What all workers look at.
+struct Frames<'f> {
+    file: &'f File,
+    members: &'f [Member],
+    slots: &'f [Slot],
+    intake: &'f Intake<'f>,
+}
+
+struct Worker<'w> {
+    frames: &'w Frames<'w>,
+    writer: Writer<'w>,
+    decompressor: Decompressor,
+    stored: Vec<u8>,
+    raw: Vec<u8>,
+}
+
+impl Worker<'_> {
+    fn extract(&mut self, part: &Holding) -> Result<()> {
+        let refused = |refusal| self.frames.intake.refused(refusal);
+        self.stored.resize(part.frame.stored as usize, 0);
+        let read = self
+            .frames
+            .file
+            .read_exact_at(&mut self.stored, part.frame.offset);
+        read.map_err(|error| refused(Refusal::io(error)))?;
+        let mut raw = std::mem::take(&mut self.raw);
+        let decoded = self
+            .decompressor
+            .zstd_frame(&self.stored, part.frame.raw, &mut raw);
+        decoded.map_err(refused)?;
+        let begin = match part.continued {
+            Some((member, offset)) => self.go_on(member, offset, &raw)?,
+            None => 0,
+        };
+        self.parse(part, &raw[begin..])?;
+        self.raw = raw;
+        Ok(())
+    }
+
+    /// Writes what `raw` begins with: more of a member, from `offset` in its
+    /// stored bytes on. Returns where the next member begins.
+    fn go_on(&mut self, member: usize, offset: u64, raw: &[u8]) -> Result<usize> {
+        let (about, slot) = (&self.frames.members[member], &self.frames.slots[member]);
+        let stored = tar::stored_size(about);
+        let left = stored.saturating_sub(offset);
+        let here = usize::try_from(left).map_or(raw.len(), |left| left.min(raw.len()));
+        if let Slot::Shared(shared) = slot {
+            for (at, bytes) in places(about, offset, &raw[..here]) {
+                self.writer.write_shared(shared, at, bytes)?;
+            }
+        }
+        let end = stored + tar::padding(stored) as u64;
+        let skipped = end.saturating_sub(offset);
+        Ok(usize::try_from(skipped).map_or(raw.len(), |skipped| skipped.min(raw.len())))
+    }
+
+    /// Extracts the members that begin in `bytes`, which have to be those that
+    /// the index names.
+    fn parse(&mut self, part: &Holding, bytes: &[u8]) -> Result<()> {
+        let frames = self.frames;
+        let differs = || Refusal::malformed("its index names other members than it holds");
+        let mut next = part.first;
+        let mut content: Vec<(u64, std::ops::Range<usize>)> = Vec::new();
+        let mut failed = None;
+        let mut parser = Parser::new(tar::Options::default());
+        let writer = &mut self.writer;
+        let parsed = parser.feed(bytes, &mut |event| match event {
+            Event::Member(member) => {
+                if next == part.first + part.count || frames.members[next] != member {
+                    return Err(differs());
+                }
+                next += 1;
+                content.clear();
+                Ok(())
+            }
+            Event::Data {
+                offset,
+                bytes: range,
+            } => {
+                content.push((offset, range));
+                Ok(())
+            }
+            Event::Held { .. } => Ok(()),
+            Event::MemberEnd => {
+                let parts = content
+                    .drain(..)
+                    .map(|(offset, range)| (offset, &bytes[range]));
+                let written = write(writer, &frames.slots[next - 1], parts);
+                written.map_err(|error| {
+                    failed = Some(error);
+                    differs()
+                })
+            }
+        });
+        match failed {
+            Some(error) => return Err(error),
+            None => parsed.map_err(|refusal| frames.intake.refused(refusal))?,
+        }
+        if next != part.first + part.count {
+            return Err(frames.intake.refused(differs()));
+        }
+        // The last member goes on in the next frame.
+        if let Some(last) = next.checked_sub(1)
+            && !content.is_empty()
+        {
+            let parts = content
+                .into_iter()
+                .map(|(offset, range)| (offset, &bytes[range]));
+            match &frames.slots[last] {
+                Slot::LeftOut => {}
+                slot @ Slot::Shared(_) => write(&mut self.writer, slot, parts)?,
+                Slot::File(_) => return Err(frames.intake.refused(differs())),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn write<'p>(
+    writer: &mut Writer<'_>,
+    slot: &Slot,
+    parts: impl Iterator<Item = (u64, &'p [u8])>,
+) -> Result<()> {
+    match slot {
+        Slot::LeftOut => Ok(()),
+        Slot::File(new) => writer.write_whole(new, parts),
+        Slot::Shared(shared) => {
+            for (offset, bytes) in parts {
+                writer.write_shared(shared, offset, bytes)?;
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Where stored bytes of `member` belong in the file, given those from `offset`
+/// on.
+fn places<'b>(member: &Member, offset: u64, mut bytes: &'b [u8]) -> Vec<(u64, &'b [u8])> {
+    let whole = [(0, member.size)];
+    let extents = member.extents.as_deref().unwrap_or(&whole);
+    let mut skipped = offset;
+    let mut placed = Vec::new();
+    for (start, length) in extents {
+        if skipped >= *length {
+            skipped -= length;
+            continue;
+        }
+        let room = usize::try_from(length - skipped).unwrap_or(usize::MAX);
+        let (here, rest) = bytes.split_at(bytes.len().min(room));
+        placed.push((start + skipped, here));
+        (skipped, bytes) = (0, rest);
+        if bytes.is_empty() {
+            break;
+        }
+    }
+    placed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entry::MemberKind;
+
+    #[test]
+    fn stored_bytes_find_their_places_between_holes() {
+        let mut member = Member::new(MemberKind::File, "x");
+        member.size = 100;
+        member.extents = Some(vec![(10, 4), (50, 2), (90, 10)]);
+        assert_eq!(places(&member, 0, b"abcd"), [(10, &b"abcd"[..])]);
+        let placed = places(&member, 3, b"defgh");
+        assert_eq!(placed, [(13, &b"d"[..]), (50, b"ef"), (90, b"gh")]);
+    }
+}

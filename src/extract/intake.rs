@@ -1,0 +1,123 @@
+//! What an extraction asks of each member as it comes: whether the plan takes
+//! it, the limits allow it, and the destination can hold it.
+//!
+//! Errors get their names here: the archive, and the member that was refused.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::dest::publish::{Existing, already_exists};
+use crate::dest::writer::{Site, Writer};
+use crate::entry::{Member, MemberKind};
+use crate::error::{Error, Refusal, Result};
+use crate::fit::{self, Goal, OnNoSymlinks, standing};
+use crate::plan::NodeId;
+use crate::probe::Capabilities;
+use crate::sys;
+use crate::text::escape_bytes;
+
+use super::target::Target;
+use super::tree::{Accepted, Tree};
+
+/// The verb of an extraction in errors about the destination.
+pub(super) const OPERATION: &str = "extract to";
+
+/// Takes members into the tree, or says why not.
+pub(super) struct Intake<'o> {
+    pub tree: Tree<'o>,
+    /// The archive's path, for messages.
+    pub archive: PathBuf,
+    pub target: &'o Target,
+    pub found: &'o Capabilities,
+    pub existing: Existing,
+    pub on_no_symlinks: OnNoSymlinks,
+    /// Bytes of the archive that were read so far.
+    pub read: Arc<AtomicU64>,
+    pub mode: Mode,
+    /// The whole tree was checked before anything was written.
+    pub is_checked: bool,
+}
+
+/// Whether members are written, or only looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    Write,
+    Look,
+}
+
+impl Intake<'_> {
+    /// Takes the next member of the archive.
+    pub(super) fn accept(&mut self, member: Member) -> Result<Accepted> {
+        let path = member.path.clone();
+        let is_link = member.kind == MemberKind::Symlink;
+        let accepted = self
+            .tree
+            .accept(member)
+            .map_err(|refusal| self.refused_member(refusal, &path))?;
+        if is_link && !matches!(accepted, Accepted::LeftOut) {
+            self.check_links()?;
+        }
+        self.check_standing()?;
+        Ok(accepted)
+    }
+
+    /// Makes all folders that are in the tree by now.
+    pub(super) fn make_dirs(&mut self, site: &Site<'_>) -> Result<()> {
+        let mut writer = site.writer();
+        for node in self.tree.take_made() {
+            self.make_dir(node, &mut writer)?;
+        }
+        Ok(())
+    }
+
+    /// Makes one folder.
+    pub(super) fn make_dir(&self, node: NodeId, writer: &mut Writer<'_>) -> Result<()> {
+        writer.make_dir(self.tree.folder(node), self.tree.dir_mode(node))
+    }
+
+    /// Counts content that came out of the archive.
+    pub(super) fn receive(&mut self, bytes: u64) -> Result<()> {
+        let read = self.read.load(Ordering::Relaxed);
+        let received = self.tree.meter.receive(bytes, read);
+        received.map_err(|refusal| self.refused(refusal))
+    }
+
+    /// The destination has to hold links as soon as there is one.
+    pub(super) fn check_links(&self) -> Result<()> {
+        let goal = Goal {
+            operation: OPERATION,
+            path: &self.target.path,
+        };
+        let links = self.tree.members.symlinks();
+        fit::check_links(links, self.found, self.on_no_symlinks, goal)
+    }
+
+    /// What stands in an existing destination stays, unless it may be replaced.
+    fn check_standing(&mut self) -> Result<()> {
+        for node in self.tree.take_new_top() {
+            let Some(dir) = self.target.receives() else {
+                continue;
+            };
+            let name = self.tree.members.plan().name(node);
+            if self.existing == Existing::Refuse && standing(dir, name).is_some() {
+                let path = sys::join_bytes(&self.target.path, name);
+                return Err(already_exists(OPERATION, &path));
+            }
+        }
+        Ok(())
+    }
+
+    /// The error of an archive that was refused.
+    pub(super) fn refused(&self, refusal: Refusal) -> Error {
+        refusal.at("extract", &self.archive)
+    }
+
+    /// The error of a member that was refused.
+    pub(super) fn refused_member(&self, refusal: Refusal, path: &[u8]) -> Error {
+        let shown = escape_bytes(path);
+        refusal
+            .about(format!("its member `{shown}`"))
+            .at("extract", &self.archive)
+    }
+}

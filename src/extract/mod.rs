@@ -1,0 +1,167 @@
+//! Extracting archives, whole or not at all.
+//!
+//! [`extract`] finds out what the archive is by its content, makes a staging
+//! folder beside or in the destination, probes it, writes what the archive
+//! holds, and publishes it. Where the archive has an index, all of it is
+//! checked before the first byte is written; a stream is checked as it comes.
+//! Whatever fails on the way leaves the destination as it was.
+
+mod chunks;
+mod finish;
+mod frames;
+mod intake;
+mod limits;
+mod run;
+mod stream;
+mod target;
+mod tree;
+mod zipped;
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::archive;
+use crate::dest::attributes::{LossCounts, Ownership};
+use crate::dest::deliver::Sync;
+use crate::dest::publish::Existing;
+use crate::entry::Entry;
+use crate::error::Result;
+use crate::fit::OnNoSymlinks;
+use crate::plan::members::ExternalLinks;
+use crate::pool;
+use crate::progress::Progress;
+
+pub use limits::Limits;
+
+/// What to extract: is given each member's path as the archive has it.
+pub type Select = Box<dyn Fn(&Path) -> bool + Send + std::marker::Sync>;
+
+/// What to do with the files that macOS adds to hold its attributes: `._name`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AppleDouble {
+    /// Leave them out.
+    #[default]
+    Skip,
+    /// Extract them as the files that they are.
+    Keep,
+}
+
+/// What to do with what stands behind the end of a tar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AfterEnd {
+    /// Anything but zeros is an error: two readers may see two archives.
+    #[default]
+    Refuse,
+    /// Go on reading, as for archives that were laid one behind another.
+    Continue,
+}
+
+/// How to extract. The default refuses what could do harm, whoever made the
+/// archive, and sets no limit to its size.
+#[derive(Default)]
+#[non_exhaustive]
+pub struct Options {
+    /// What to do with what stands at the destination.
+    pub existing: Existing,
+    /// What to do with links where the destination can't hold them:
+    /// [`OnNoSymlinks::Copy`] is for copies only and is refused.
+    pub on_no_symlinks: OnNoSymlinks,
+    /// Whether links may lead out of the tree.
+    pub external_links: ExternalLinks,
+    /// Who owns what is extracted.
+    pub ownership: Ownership,
+    /// Names to leave out at the beginning of each path. Members with no more
+    /// names than that are left out.
+    pub strip_components: usize,
+    /// Extracts only what this says.
+    pub select: Option<Select>,
+    /// How much the archive may hold.
+    pub limits: Limits,
+    /// What to do with `._` files from macOS.
+    pub apple_double: AppleDouble,
+    /// What to do with what stands behind the end of a tar.
+    pub after_end: AfterEnd,
+    /// What is durable at the end.
+    pub sync: Sync,
+    /// How many threads work: at least 1; `None` is one a core.
+    pub jobs: Option<usize>,
+    /// Reads and checks everything, and writes nothing.
+    pub dry_run: bool,
+    /// Lists every member in [`Outcome::entries`].
+    pub list_entries: bool,
+}
+
+impl Options {
+    fn threads(&self) -> usize {
+        self.jobs.unwrap_or_else(pool::default_threads).max(1)
+    }
+}
+
+/// What was extracted.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Outcome {
+    /// Regular files, each once however many names it has.
+    pub files: u64,
+    /// Folders, those that no member names included.
+    pub dirs: u64,
+    /// Symbolic links.
+    pub symlinks: u64,
+    /// Further names of files.
+    pub hardlinks: u64,
+    /// Content in bytes, holes included.
+    pub bytes: u64,
+    /// The time that it took.
+    pub duration: Duration,
+    /// The archive's format: `tar.zst`, `zip` and so on.
+    pub format: &'static str,
+    /// Where links were written down, and how many.
+    pub links_files: Vec<(PathBuf, u64)>,
+    /// What the destination can't hold besides.
+    pub losses: LossCounts,
+    /// What a reader should know that is no error.
+    pub notes: Vec<String>,
+    /// Every member, if [`Options::list_entries`] asked for them.
+    pub entries: Vec<Entry>,
+}
+
+/// Extracts the archive at `archive` into `destination`, all of it or nothing.
+///
+/// A destination that doesn't exist is made and appears whole. One that does
+/// receives each member at the top of the archive by one rename; what stands
+/// there already is an error unless [`Options::existing`] says otherwise.
+/// `progress` is called on this thread only.
+///
+/// # Errors
+///
+/// Every error leaves the destination as it was. [`Error::kind`] tells what
+/// went wrong, and [`Error::path`] where.
+///
+/// [`Error::kind`]: crate::Error::kind
+/// [`Error::path`]: crate::Error::path
+pub fn extract(
+    archive: &Path,
+    destination: &Path,
+    options: &Options,
+    progress: &dyn Progress,
+) -> Result<Outcome> {
+    run::run(archive::open(archive)?, destination, options, progress)
+}
+
+/// Extracts the archive that `reader` brings, as [`extract`] does. Errors call
+/// it `shown`. The reader is read on other threads, to its end.
+///
+/// # Errors
+///
+/// As [`extract`].
+pub fn extract_from(
+    reader: impl Read + Send,
+    shown: &Path,
+    destination: &Path,
+    options: &Options,
+    progress: &dyn Progress,
+) -> Result<Outcome> {
+    let opened = archive::from_reader(reader, shown)?;
+    run::run(opened, destination, options, progress)
+}

@@ -1,0 +1,240 @@
+//! The members that an extraction makes: which of the archive's they are, where
+//! they stand, and what is set on them.
+//!
+//! Members come in the archive's order, from a stream or from an index; what
+//! the plan refuses is refused here before anything is done for it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::dest::attributes::Attributes;
+use crate::dest::writer::NewFile;
+use crate::entry::{Entry, Member, MemberKind};
+use crate::error::{Refusal, Result};
+use crate::handles::Folder;
+use crate::plan::NodeId;
+use crate::plan::members::{Added, Members, names_of};
+use crate::sys::{self, FileType, Stat, Timestamp};
+
+use super::Select;
+use super::limits::Meter;
+
+/// How members of the archive become members of the tree.
+pub(super) struct Choice<'o> {
+    pub strip_components: usize,
+    pub select: Option<&'o Select>,
+    /// Permission bits that new files don't get.
+    pub umask: u32,
+    /// Times that the archive doesn't tell.
+    pub now: Timestamp,
+}
+
+/// The tree as far as it is known.
+pub(super) struct Tree<'o> {
+    pub members: Members,
+    choice: Choice<'o>,
+    pub meter: Meter,
+    /// The way to each folder.
+    folders: HashMap<NodeId, Arc<Folder>>,
+    /// What is set on folders and links at the end. A folder that no member
+    /// names has none.
+    pub attributes: HashMap<NodeId, Attributes>,
+    made: Vec<NodeId>,
+    new_top: Vec<NodeId>,
+    pub counts: Counts,
+    /// The root is a folder of this tree, not one that receives members.
+    pub owns_root: bool,
+}
+
+/// How many of each kind there are.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Counts {
+    pub files: u64,
+    pub dirs: u64,
+    pub symlinks: u64,
+    pub hardlinks: u64,
+    pub bytes: u64,
+}
+
+impl Counts {
+    /// Members of all kinds.
+    pub(super) fn entries(&self) -> u64 {
+        self.files + self.dirs + self.symlinks + self.hardlinks
+    }
+}
+
+/// What a member is to the extraction.
+#[derive(Debug)]
+pub(super) enum Accepted {
+    /// It wasn't chosen.
+    LeftOut,
+    /// A file, whose content comes now.
+    File(NodeId, NewFile),
+    /// Anything else: made from what the tree remembers.
+    Other(NodeId),
+}
+
+impl<'o> Tree<'o> {
+    pub(super) fn new(choice: Choice<'o>, meter: Meter, owns_root: bool) -> Self {
+        let root = Folder {
+            node: NodeId::ROOT,
+            depth: 0,
+            name: Box::default(),
+            parent: None,
+        };
+        Self {
+            members: Members::new(),
+            choice,
+            meter,
+            folders: HashMap::from([(NodeId::ROOT, Arc::new(root))]),
+            attributes: HashMap::new(),
+            made: Vec::new(),
+            new_top: Vec::new(),
+            counts: Counts::default(),
+            owns_root,
+        }
+    }
+
+    /// Takes the next member of the archive into the tree. Folders that have to
+    /// be made first are in [`take_made`](Self::take_made) after that.
+    pub(super) fn accept(&mut self, member: Member) -> Result<Accepted, Refusal> {
+        self.meter.count(&member)?;
+        let names = names_of(&member.path)?;
+        let linked = match member.kind {
+            MemberKind::Hardlink => names_of(&member.target)?,
+            MemberKind::Dir | MemberKind::File | MemberKind::Symlink => Vec::new(),
+        };
+        let strip = self.choice.strip_components;
+        if strip > 0 && names.len() <= strip {
+            return Ok(Accepted::LeftOut);
+        }
+        if let Some(select) = self.choice.select
+            && !names.is_empty()
+            && !select(&sys::bytes_to_path(&names.join(&b'/')))
+        {
+            return Ok(Accepted::LeftOut);
+        }
+        let (names, linked) = (&names[strip..], linked.get(strip..).unwrap_or_default());
+        let first = self.made.len();
+        let added = self.members.add(names, &member, linked, &mut self.made)?;
+        self.remember_folders(first);
+        let (Added::New(node) | Added::Again(node)) = added;
+        let plan = self.members.plan();
+        let is_new_dir = self.made[first..].contains(&node);
+        if matches!(added, Added::New(_)) && !is_new_dir && plan.depth(node) == 1 {
+            self.new_top.push(node);
+        }
+        self.count(&member);
+        let attributes = self.attributes_of(&member);
+        Ok(match member.kind {
+            MemberKind::File => Accepted::File(node, self.new_file(node, &member, attributes)),
+            MemberKind::Dir | MemberKind::Symlink => {
+                self.attributes.insert(node, attributes);
+                Accepted::Other(node)
+            }
+            MemberKind::Hardlink => Accepted::Other(node),
+        })
+    }
+
+    fn new_file(&self, node: NodeId, member: &Member, attributes: Attributes) -> NewFile {
+        let plan = self.members.plan();
+        NewFile {
+            folder: Arc::clone(self.folder(plan.parent(node))),
+            name: plan.name(node).into(),
+            size: member.size,
+            has_holes: member.extents.is_some(),
+            attributes,
+        }
+    }
+
+    fn count(&mut self, member: &Member) {
+        let counts = &mut self.counts;
+        match member.kind {
+            MemberKind::File => {
+                counts.files += 1;
+                counts.bytes = counts.bytes.saturating_add(member.size);
+            }
+            MemberKind::Symlink => counts.symlinks += 1,
+            MemberKind::Hardlink => counts.hardlinks += 1,
+            // The folders on the way are counted as they are made.
+            MemberKind::Dir => {}
+        }
+    }
+
+    /// Remembers the way to the folders that were made since `first`.
+    fn remember_folders(&mut self, first: usize) {
+        let plan = self.members.plan();
+        for node in &self.made[first..] {
+            self.counts.dirs += 1;
+            if plan.depth(*node) == 1 {
+                self.new_top.push(*node);
+            }
+            let folder = Folder {
+                node: *node,
+                depth: plan.depth(*node),
+                name: plan.name(*node).into(),
+                parent: Some(Arc::clone(&self.folders[&plan.parent(*node)])),
+            };
+            self.folders.insert(*node, Arc::new(folder));
+        }
+    }
+
+    /// The way to a folder of the tree.
+    pub(super) fn folder(&self, node: NodeId) -> &Arc<Folder> {
+        &self.folders[&node]
+    }
+
+    /// The mode that a folder will have.
+    pub(super) fn dir_mode(&self, node: NodeId) -> u32 {
+        const USUAL: u32 = 0o755;
+        match self.attributes.get(&node) {
+            Some(attributes) => attributes.stat.mode,
+            None => USUAL & !self.choice.umask,
+        }
+    }
+
+    /// The folders that came into the tree since the last call, outermost first.
+    pub(super) fn take_made(&mut self) -> Vec<NodeId> {
+        std::mem::take(&mut self.made)
+    }
+
+    /// The nodes at the top of the tree that came since the last call.
+    pub(super) fn take_new_top(&mut self) -> Vec<NodeId> {
+        std::mem::take(&mut self.new_top)
+    }
+
+    /// Every member, sorted, as a caller sees it.
+    pub(super) fn entries(&self) -> Result<Vec<Entry>, Refusal> {
+        let (plan, _) = self.members.sorted()?;
+        let mut entries: Vec<Entry> = plan.nodes().skip(1).filter_map(|n| plan.entry(n)).collect();
+        entries.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(entries)
+    }
+
+    fn attributes_of(&self, member: &Member) -> Attributes {
+        let modified = member.modified.unwrap_or(self.choice.now);
+        let id = |id: u64| u32::try_from(id).unwrap_or(u32::MAX);
+        Attributes {
+            stat: Stat {
+                file_type: match member.kind {
+                    MemberKind::Dir => FileType::Dir,
+                    MemberKind::Symlink => FileType::Symlink,
+                    MemberKind::File | MemberKind::Hardlink => FileType::File,
+                },
+                // Never set-user-ID, set-group-ID or sticky.
+                mode: member.mode & 0o777 & !self.choice.umask,
+                size: member.size,
+                allocated: member.size,
+                modified,
+                accessed: self.choice.now,
+                changed: modified,
+                device: 0,
+                inode: 0,
+                links: 1,
+                uid: id(member.uid),
+                gid: id(member.gid),
+            },
+            xattrs: member.xattrs.clone(),
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Listing archives: what they say they hold, without extracting it.
+//!
+//! Members are listed as the archive spells them, those that an extraction
+//! would refuse included. Zips and our own `.tar.zst` are listed from their
+//! index; anything else is read from front to end.
+
+use std::io::Read;
+use std::path::Path;
+
+use crate::archive::{self, Opened};
+use crate::entry::{Entry, EntryKind, Member, MemberKind};
+use crate::error::Result;
+use crate::format::tar;
+use crate::path::{LinkTarget, RelPath};
+use crate::pool;
+use crate::sys::Timestamp;
+
+/// One member of an archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Listed {
+    /// What it is and where it stands. The path is as the archive spells it:
+    /// for showing, not for joining. A hard link's target is the path of the
+    /// member that it is a further name of.
+    pub entry: Entry,
+    /// Permission bits: 0 to 0o7777.
+    pub mode: u32,
+    /// When it was last modified, where the archive says so.
+    pub modified: Option<Timestamp>,
+}
+
+/// Calls `each` with every member of the archive at `archive`, in its order.
+///
+/// # Errors
+///
+/// When the archive can't be read or breaks its format's rules; what `each`
+/// returns.
+pub fn list(archive: &Path, each: &mut dyn FnMut(Listed) -> Result<()>) -> Result<()> {
+    run(archive::open(archive)?, each)
+}
+
+/// Lists the archive that `reader` brings, as [`list`] does. Errors call it
+/// `shown`.
+///
+/// # Errors
+///
+/// As [`list`].
+pub fn list_from(
+    reader: impl Read + Send,
+    shown: &Path,
+    each: &mut dyn FnMut(Listed) -> Result<()>,
+) -> Result<()> {
+    run(archive::from_reader(reader, shown)?, each)
+}
+
+fn run(opened: Opened<'_>, each: &mut dyn FnMut(Listed) -> Result<()>) -> Result<()> {
+    let threads = u32::try_from(pool::default_threads()).unwrap_or(u32::MAX);
+    let options = tar::Options::default();
+    archive::members::for_each(opened, options, threads, &mut |member| {
+        each(listed(&member))
+    })
+}
+
+fn listed(member: &Member) -> Listed {
+    let has_target = !member.target.is_empty();
+    Listed {
+        entry: Entry {
+            path: RelPath::from_names([member.path.as_slice()]),
+            kind: match member.kind {
+                MemberKind::Dir => EntryKind::Dir,
+                MemberKind::File => EntryKind::File,
+                MemberKind::Symlink => EntryKind::Symlink,
+                MemberKind::Hardlink => EntryKind::Hardlink,
+            },
+            size: member.size,
+            target: has_target.then(|| LinkTarget::new(member.target.as_slice())),
+        },
+        mode: member.mode,
+        modified: member.modified,
+    }
+}

@@ -1,0 +1,327 @@
+//! One packing, from the sources to the published archive.
+
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Instant;
+
+use crate::codec::{Codec, Level, SingleFrame};
+use crate::dest::Staging;
+use crate::dest::attributes::Ownership;
+use crate::dest::deliver::{Staged, Sync, deliver};
+use crate::dest::merge::{Folders, Manner, Root};
+use crate::dest::publish::{Existing, already_exists};
+use crate::entry::MemberKind;
+use crate::error::{Error, ErrorKind, Result};
+use crate::path::RelPath;
+use crate::progress::{Counters, Progress, Total};
+use crate::scan::{self, Detail};
+use crate::sys::{self, Dir};
+
+use super::members::{self, Item, Source, Style};
+use super::unit::{Reader, Unit, cut};
+use super::{Format, Frames, Options, Outcome, RootName, tar, zip};
+
+/// What all workers of a packing have in common.
+pub(super) struct Job<'j> {
+    pub sources: &'j [Source],
+    pub items: &'j [Item],
+    pub units: Vec<Unit>,
+    pub style: Style,
+    pub level: Level,
+    pub threads: usize,
+    /// The archive's path, for messages.
+    pub shown: &'j Path,
+    pub counters: Counters,
+    pub total: Total,
+}
+
+impl Job<'_> {
+    /// One worker's way to the files.
+    pub(super) fn reader(&self) -> Reader<'_> {
+        Reader::new(self.sources, self.items, self.style, self.threads)
+    }
+
+    /// The error of an archive that can't be written.
+    pub(super) fn write_error(&self, error: io::Error) -> Error {
+        Error::io("write", self.shown, error)
+    }
+}
+
+const OPERATION: &str = "pack to";
+
+/// Packs into a file that appears when it is complete.
+pub(super) fn pack_to_file(
+    sources: &[PathBuf],
+    archive: &Path,
+    options: &Options,
+    progress: &dyn Progress,
+) -> Result<Outcome> {
+    let started = Instant::now();
+    let (parent_path, name) = split(archive)?;
+    let parent = sys::open_root(&parent_path).map_err(|error| {
+        let error = Error::io("open", &parent_path, error);
+        match error.kind() {
+            ErrorKind::NotFound => error.with_hint("make the folder first: mkdir -p"),
+            _ => error,
+        }
+    })?;
+    check_standing(&parent, &name, archive, options.existing)?;
+    // Before there is a staging folder that it could find.
+    let sources = scan_all(sources, options, progress)?;
+    let mut outcome = outcome_of(&sources, options);
+    if !options.dry_run {
+        let staging = Staging::create(&parent, &parent_path, &name)?;
+        let failed = |error| Error::io("write", archive, error);
+        let file = sys::create_file(staging.dir(), &name, 0o666).map_err(failed)?;
+        outcome.packed = write(&sources, &file, archive, options, progress, &mut outcome)?;
+        if options.sync != Sync::None {
+            file.sync_all().map_err(failed)?;
+        }
+        drop(file);
+        let staged = Staged {
+            staging,
+            parent,
+            parent_path,
+            name: Vec::new(),
+            is_whole: false,
+            manner: Manner {
+                folders: Folders::Move,
+                ownership: Ownership::Caller,
+                root: Root::Kept,
+            },
+            is_stuck: Rc::default(),
+            operation: OPERATION,
+        };
+        let existing = match options.existing {
+            Existing::Refuse => Existing::Refuse,
+            Existing::Replace | Existing::Merge => Existing::Replace,
+        };
+        outcome
+            .notes
+            .extend(deliver(vec![staged], existing, options.sync)?);
+    }
+    outcome.duration = started.elapsed();
+    Ok(outcome)
+}
+
+/// Packs into a writer.
+pub(super) fn pack_to_writer(
+    sources: &[PathBuf],
+    writer: impl Write + Send,
+    shown: &Path,
+    options: &Options,
+    progress: &dyn Progress,
+) -> Result<Outcome> {
+    let started = Instant::now();
+    let sources = scan_all(sources, options, progress)?;
+    let mut outcome = outcome_of(&sources, options);
+    if !options.dry_run {
+        outcome.packed = write(&sources, writer, shown, options, progress, &mut outcome)?;
+    }
+    outcome.duration = started.elapsed();
+    Ok(outcome)
+}
+
+/// The folder that the archive goes into, and its name there.
+fn split(archive: &Path) -> Result<(PathBuf, Vec<u8>)> {
+    let name = archive.file_name().ok_or_else(|| {
+        let cause = "is not the name of a file";
+        Error::new(ErrorKind::Usage, OPERATION, archive, cause)
+    })?;
+    let parent = match archive.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    Ok((parent, sys::os_to_bytes(name).to_vec()))
+}
+
+/// Looks for what stands where the archive goes, before anything is read.
+fn check_standing(parent: &Dir, name: &[u8], archive: &Path, existing: Existing) -> Result<()> {
+    let Some(standing) = crate::fit::standing(parent, name) else {
+        return Ok(());
+    };
+    if standing == sys::FileType::Dir {
+        let cause = "is a folder";
+        return Err(Error::new(
+            ErrorKind::AlreadyExists,
+            OPERATION,
+            archive,
+            cause,
+        ));
+    }
+    match existing {
+        Existing::Refuse => Err(already_exists(OPERATION, archive)),
+        Existing::Replace | Existing::Merge => Ok(()),
+    }
+}
+
+fn scan_all(paths: &[PathBuf], options: &Options, progress: &dyn Progress) -> Result<Vec<Source>> {
+    if paths.len() > 1 && options.root != RootName::Own {
+        let cause = "several folders keep their own names";
+        return Err(Error::new(ErrorKind::Usage, "pack", &paths[1], cause));
+    }
+    let mut sources: Vec<Source> = Vec::with_capacity(paths.len());
+    for path in paths {
+        let source = scan_one(path, options, progress)?;
+        if sources.iter().any(|other| other.name == source.name) {
+            let cause = "two folders have this name";
+            return Err(Error::new(ErrorKind::Usage, "pack", path, cause));
+        }
+        sources.push(source);
+    }
+    Ok(sources)
+}
+
+fn scan_one(path: &Path, options: &Options, progress: &dyn Progress) -> Result<Source> {
+    let root = sys::open_root(path).map_err(|error| {
+        let is_file = sys::is_not_a_real_dir(&error);
+        let error = Error::io("open", path, error);
+        match is_file {
+            true => error.with_hint("pack takes folders"),
+            false => error,
+        }
+    })?;
+    let is_excluded = options.exclude.as_ref();
+    let scan = scan::Options {
+        detail: Detail::Stats,
+        special: options.special_files.into(),
+        is_excluded: is_excluded
+            .map(|exclude| &**exclude as &(dyn Fn(&Path) -> bool + std::marker::Sync)),
+        threads: options.threads(),
+    };
+    let name = members::root_name(path, &options.root).ok_or_else(|| {
+        let cause = "has no name of its own";
+        Error::new(ErrorKind::Usage, "pack", path, cause)
+            .with_hint("--root NAME gives it one, --strip-root packs its contents")
+    })?;
+    let scan = scan::scan(&root, path, scan, progress)?;
+    Ok(Source {
+        root,
+        shown: path.to_owned(),
+        name,
+        scan,
+    })
+}
+
+fn outcome_of(sources: &[Source], options: &Options) -> Outcome {
+    let mut outcome = Outcome::default();
+    for source in sources {
+        let totals = &source.scan.totals;
+        outcome.files += totals.files - totals.further_names;
+        outcome.hardlinks += totals.further_names;
+        outcome.dirs += totals.dirs - u64::from(source.name.is_empty());
+        outcome.symlinks += totals.symlinks;
+        outcome.bytes += totals.bytes;
+        if options.list_entries {
+            let skipped = usize::from(source.name.is_empty());
+            let nodes = source.plan().nodes().skip(skipped);
+            let path = |node| RelPath::from_names([source.member_path(node).as_slice()]);
+            outcome.entries.extend(nodes.map(path));
+        }
+    }
+    outcome.entries.sort();
+    outcome.external_links = members::count_external_links(sources);
+    outcome
+}
+
+/// Writes the archive and returns how many bytes it has.
+fn write(
+    sources: &[Source],
+    writer: impl Write + Send,
+    shown: &Path,
+    options: &Options,
+    progress: &dyn Progress,
+    outcome: &mut Outcome,
+) -> Result<u64> {
+    let items = members::in_order(sources);
+    outcome.hardlinks = items
+        .iter()
+        .filter(|item| item.kind == MemberKind::Hardlink)
+        .count() as u64;
+    let level = Level {
+        profile: options.profile,
+        number: options.level,
+    };
+    let (size, whole) = match options.format {
+        Format::Zip => (zip::UNIT, zip::LARGEST_WHOLE),
+        Format::Tar | Format::TarGz | Format::TarBz2 | Format::TarXz | Format::TarZst => {
+            let codec = codec_of(options.format);
+            (codec.unit_size() as u64, tar::largest_whole(codec))
+        }
+    };
+    let mut units = cut(sources, &items, size, whole);
+    if units.is_empty() {
+        units.push(Unit::Members(0..0));
+    }
+    let job = Job {
+        sources,
+        items: &items,
+        units,
+        style: Style {
+            latest: options.latest,
+            keeps_owner: options.ownership == Ownership::Original,
+        },
+        level,
+        threads: options.threads(),
+        shown,
+        counters: Counters::default(),
+        total: Total {
+            entries: Some(items.len() as u64),
+            bytes: Some(outcome.bytes),
+        },
+    };
+    let failed = |error| job.write_error(error);
+    let codec = codec_of(options.format);
+    let (mut writer, written) = match (options.format, options.frames) {
+        (Format::Zip, _) => zip::pack(&job, writer, progress)?,
+        (Format::TarZst, Frames::Single) => {
+            let workers = u32::try_from(job.threads).unwrap_or(u32::MAX);
+            let counted = Counted { writer, written: 0 };
+            let frame = SingleFrame::new(BufWriter::new(counted), level, workers)
+                .map_err(|refusal| refusal.at("pack", shown))?;
+            let (frame, _) = tar::pack(&job, Codec::Store, tar::Index::None, frame, progress)?;
+            let buffered = frame.finish().map_err(failed)?;
+            let counted = buffered
+                .into_inner()
+                .map_err(|error| failed(error.into_error()))?;
+            (counted.writer, counted.written)
+        }
+        (Format::TarZst, Frames::Many) => {
+            tar::pack(&job, codec, tar::Index::Write, writer, progress)?
+        }
+        (Format::Tar | Format::TarGz | Format::TarBz2 | Format::TarXz, _) => {
+            tar::pack(&job, codec, tar::Index::None, writer, progress)?
+        }
+    };
+    writer.flush().map_err(failed)?;
+    Ok(written)
+}
+
+fn codec_of(format: Format) -> Codec {
+    match format {
+        Format::Tar | Format::Zip => Codec::Store,
+        Format::TarGz => Codec::Gzip,
+        Format::TarBz2 => Codec::Bzip2,
+        Format::TarXz => Codec::Xz,
+        Format::TarZst => Codec::Zstd,
+    }
+}
+
+/// Counts what is written.
+struct Counted<W> {
+    writer: W,
+    written: u64,
+}
+
+impl<W: Write> Write for Counted<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.writer.write(bytes)?;
+        self.written += count as u64;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+}

@@ -1,0 +1,249 @@
+//! Packing into a tar, plain or compressed.
+//!
+//! Each unit becomes one member, stream, block or frame of the compression, so
+//! that units are compressed by all workers and every frame of a `.tar.zst`
+//! begins with a member or in the content of one.
+
+use std::io::Write;
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::codec::{self, Codec, Compressor, Framing, Level, Settings};
+use crate::entry::MemberKind;
+use crate::error::{Error, Refusal, Result};
+use crate::format::tar;
+use crate::pool::{self, Queue};
+use crate::progress::{Phase, Progress};
+
+use super::output::Job;
+use super::sink::{Failed, Ledger, Product, Sink};
+use super::unit::{Reader, Unit};
+
+/// Files from this size on are cut into parts, several workers at each.
+pub(super) fn largest_whole(codec: Codec) -> u64 {
+    2 * codec.unit_size() as u64
+}
+
+/// A unit, compressed.
+struct Packed {
+    bytes: Vec<u8>,
+    unit: codec::Unit,
+    /// The headers of its members, as a zstd frame.
+    headers: Vec<u8>,
+}
+
+impl Product for Packed {
+    fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// What stands around the units.
+struct Frame {
+    framing: Framing,
+    index: Vec<u8>,
+}
+
+impl Ledger<Packed> for Frame {
+    fn note(&mut self, product: &Packed, _: u64) -> Result<(), Refusal> {
+        self.framing.push(&product.unit)?;
+        self.index.extend_from_slice(&product.headers);
+        Ok(())
+    }
+}
+
+/// Whether an index is written behind the frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Index {
+    Write,
+    None,
+}
+
+/// Packs all units into `writer`. Returns it, with the bytes written.
+pub(super) fn pack<W: Write + Send>(
+    job: &Job<'_>,
+    codec: Codec,
+    index: Index,
+    writer: W,
+    progress: &dyn Progress,
+) -> Result<(W, u64)> {
+    let refused = |refusal: Refusal| refusal.at("pack", job.shown);
+    let settings = Settings::new(codec, job.level);
+    let framing = Framing::new(codec);
+    let mut edge = Vec::new();
+    framing.begin(&mut edge);
+    let frame = Frame {
+        framing,
+        index: Vec::new(),
+    };
+    let sink = Sink::new(writer, frame, 2 * job.threads + 2);
+    sink.write(&edge).map_err(|error| job.write_error(error))?;
+    let next = AtomicUsize::new(0);
+    let work = |queue: &mut Queue<'_, ()>| {
+        let mut packer = Packer {
+            job,
+            index,
+            reader: job.reader(),
+            compressor: Compressor::new(codec, settings).map_err(refused)?,
+            headers: Compressor::new(Codec::Zstd, index_settings()).map_err(refused)?,
+            raw: Vec::new(),
+        };
+        while queue.next().is_some() {
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                sink.wait_for_turn(number, queue);
+                let Some(unit) = job.units.get(number).filter(|_| !queue.is_stopped()) else {
+                    break;
+                };
+                let is_last = number + 1 == job.units.len();
+                let packed = packer.pack(unit, is_last)?;
+                sink.submit(number, packed).map_err(|failed| match failed {
+                    Failed::Write(error) => job.write_error(error),
+                    Failed::Refused(refusal) => refused(refusal),
+                })?;
+            }
+        }
+        Ok(())
+    };
+    let report = || progress.report(&job.counters.status(Phase::Packing, job.total));
+    pool::run(job.threads, vec![(); job.threads], work, report)?;
+    let (mut writer, frame, written) = sink.into_parts();
+    let edge = close(frame, index).map_err(refused)?;
+    writer
+        .write_all(&edge)
+        .map_err(|error| job.write_error(error))?;
+    Ok((writer, written + edge.len() as u64))
+}
+
+fn index_settings() -> Settings {
+    Settings::new(Codec::Zstd, Level::default())
+}
+
+/// What stands behind the last unit.
+fn close(mut frame: Frame, index: Index) -> Result<Vec<u8>, Refusal> {
+    let mut edge = Vec::new();
+    if index == Index::Write {
+        frame
+            .framing
+            .push_skippable(tar::INDEX_NIBBLE, &frame.index, &mut edge)?;
+    }
+    frame.framing.end(&mut edge)?;
+    Ok(edge)
+}
+
+/// One worker.
+struct Packer<'p> {
+    job: &'p Job<'p>,
+    index: Index,
+    reader: Reader<'p>,
+    compressor: Compressor,
+    headers: Compressor,
+    raw: Vec<u8>,
+}
+
+impl Packer<'_> {
+    fn pack(&mut self, unit: &Unit, is_last: bool) -> Result<Packed> {
+        self.raw.clear();
+        let mut headers = Vec::new();
+        match unit {
+            Unit::Members(range) => {
+                for number in range.clone() {
+                    self.append_member(number, &mut headers)?;
+                }
+            }
+            Unit::Part {
+                item,
+                stored,
+                is_last,
+            } => self.append_part(*item, stored.clone(), *is_last, &mut headers)?,
+        }
+        if is_last {
+            self.raw.extend_from_slice(&tar::END);
+        }
+        let mut bytes = Vec::new();
+        let refused = |refusal: Refusal| refusal.at("pack", self.job.shown);
+        let unit = self.compressor.compress(&self.raw, &mut bytes);
+        let mut index = Vec::new();
+        if self.index == Index::Write && !headers.is_empty() {
+            self.headers
+                .compress(&headers, &mut index)
+                .map_err(refused)?;
+        }
+        Ok(Packed {
+            bytes,
+            unit: unit.map_err(refused)?,
+            headers: index,
+        })
+    }
+
+    /// Appends a whole member to the unit, and its header to `headers`.
+    fn append_member(&mut self, number: usize, headers: &mut Vec<u8>) -> Result<()> {
+        let item = *self.reader.item(number);
+        match item.kind {
+            MemberKind::Dir | MemberKind::Symlink | MemberKind::Hardlink => {
+                let member = self.reader.member(&item)?;
+                self.append_header(&member, &item, headers)?;
+            }
+            MemberKind::File => {
+                let (opened, member) = self.reader.open(&item)?;
+                self.append_header(&member, &item, headers)?;
+                let whole = [(0, member.size)];
+                let extents = member.extents.as_deref().unwrap_or(&whole);
+                for (start, length) in extents {
+                    let range = *start..start + length;
+                    self.reader.read(&item, &opened, range, &mut self.raw)?;
+                }
+                self.reader.check(&item, &opened)?;
+                self.pad(tar::stored_size(&member));
+                self.job.counters.add(0, member.size);
+            }
+        }
+        self.job.counters.add(1, 0);
+        Ok(())
+    }
+
+    fn append_part(
+        &mut self,
+        number: usize,
+        stored: Range<u64>,
+        is_last: bool,
+        headers: &mut Vec<u8>,
+    ) -> Result<()> {
+        let item = *self.reader.item(number);
+        let (opened, mut member) = self.reader.open(&item)?;
+        // It had no holes when it was cut.
+        member.extents = None;
+        if stored.start == 0 {
+            self.append_header(&member, &item, headers)?;
+        }
+        let length = stored.end - stored.start;
+        self.reader.read(&item, &opened, stored, &mut self.raw)?;
+        self.reader.check(&item, &opened)?;
+        if is_last {
+            self.pad(member.size);
+            self.job.counters.add(1, 0);
+        }
+        self.job.counters.add(0, length);
+        Ok(())
+    }
+
+    fn append_header(
+        &mut self,
+        member: &crate::entry::Member,
+        item: &super::members::Item,
+        headers: &mut Vec<u8>,
+    ) -> Result<()> {
+        let from = self.raw.len();
+        tar::append_header(member, &mut self.raw)
+            .map_err(|refusal| -> Error { refusal.at("pack", self.reader.path(item)) })?;
+        if self.index == Index::Write {
+            headers.extend_from_slice(&self.raw[from..]);
+        }
+        Ok(())
+    }
+
+    fn pad(&mut self, stored: u64) {
+        let padded = self.raw.len() + tar::padding(stored);
+        self.raw.resize(padded, 0);
+    }
+}

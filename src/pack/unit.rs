@@ -1,0 +1,223 @@
+//! What one worker packs at a time: some members, or a part of a large file.
+//!
+//! Units are cut by size alone, at the beginning of members, so that they are
+//! the same for any number of threads.
+
+use std::fs::File;
+use std::ops::Range;
+
+use crate::entry::{Member, MemberKind};
+use crate::error::{Error, ErrorKind, Result};
+use crate::handles::Handles;
+use crate::handles::limit_for;
+use crate::sys::{self, Extent, FileType, Stat};
+
+use super::members::{Item, Source, Style, has_holes, member_of};
+
+/// A part of the archive.
+#[derive(Debug, Clone)]
+pub(super) enum Unit {
+    /// Whole members.
+    Members(Range<usize>),
+    /// Stored bytes of one member; its header with those from 0 on.
+    Part {
+        item: usize,
+        stored: Range<u64>,
+        is_last: bool,
+    },
+}
+
+/// What a member takes in a unit besides its content, in bytes: about a header.
+const HEADER: u64 = 512;
+
+/// Cuts the members into units of about `size` bytes. A file of more than
+/// `whole` bytes is cut into parts.
+pub(super) fn cut(sources: &[Source], items: &[Item], size: u64, whole: u64) -> Vec<Unit> {
+    let mut units = Vec::new();
+    let mut first = 0;
+    let mut filled = 0;
+    for (number, item) in items.iter().enumerate() {
+        let stat = sources[item.source as usize].stat(item.node);
+        // A file with holes is never cut: how much is stored shows later.
+        let is_large = item.kind == MemberKind::File && stat.size > whole && !has_holes(stat);
+        let content = match item.kind {
+            MemberKind::File => stat.allocated.min(stat.size),
+            MemberKind::Dir | MemberKind::Symlink | MemberKind::Hardlink => 0,
+        };
+        if is_large {
+            if first < number {
+                units.push(Unit::Members(first..number));
+            }
+            (first, filled) = (number + 1, 0);
+            let mut at = 0;
+            while at < stat.size {
+                let end = (at + size).min(stat.size);
+                units.push(Unit::Part {
+                    item: number,
+                    stored: at..end,
+                    is_last: end == stat.size,
+                });
+                at = end;
+            }
+            continue;
+        }
+        if filled > 0 && filled + content + HEADER > size {
+            units.push(Unit::Members(first..number));
+            (first, filled) = (number, 0);
+        }
+        filled += content + HEADER;
+    }
+    if first < items.len() {
+        units.push(Unit::Members(first..items.len()));
+    }
+    units
+}
+
+/// One worker's way to the files.
+pub(super) struct Reader<'r> {
+    sources: &'r [Source],
+    items: &'r [Item],
+    style: Style,
+    handles: Vec<Handles<'r>>,
+}
+
+/// A file that was opened and is what the scan found.
+pub(super) struct Opened {
+    pub file: File,
+    stat: Stat,
+}
+
+impl<'r> Reader<'r> {
+    pub(super) fn new(
+        sources: &'r [Source],
+        items: &'r [Item],
+        style: Style,
+        threads: usize,
+    ) -> Self {
+        let limit = (limit_for(threads) / sources.len().max(1)).max(1);
+        let handles = sources
+            .iter()
+            .map(|source| Handles::new(&source.root, limit));
+        Self {
+            sources,
+            items,
+            style,
+            handles: handles.collect(),
+        }
+    }
+
+    pub(super) fn item(&self, number: usize) -> &'r Item {
+        &self.items[number]
+    }
+
+    /// The path of an item, for messages.
+    pub(super) fn path(&self, item: &Item) -> std::path::PathBuf {
+        self.sources[item.source as usize].path(item.node)
+    }
+
+    /// What the archive says of an item that is no file.
+    pub(super) fn member(&mut self, item: &Item) -> Result<Member> {
+        let mut member = member_of(self.sources, self.items, item, self.style);
+        if item.kind == MemberKind::Dir {
+            let source = &self.sources[item.source as usize];
+            let entered = self.handles[item.source as usize].enter(source.plan(), item.node);
+            let dir =
+                entered.map_err(|lost| Error::io("open", source.path(lost.node), lost.source))?;
+            member.xattrs = sys::dir_xattrs(dir)
+                .map_err(|error| Error::io("read", source.path(item.node), error))?;
+        }
+        Ok(member)
+    }
+
+    /// Opens the file of an item; `None` in place of the member's map if it
+    /// has no holes.
+    pub(super) fn open(&mut self, item: &Item) -> Result<(Opened, Member)> {
+        let source = &self.sources[item.source as usize];
+        let plan = source.plan();
+        let failed = |error| Error::io("open", source.path(item.node), error);
+        let entered = self.handles[item.source as usize].enter(plan, plan.parent(item.node));
+        let dir = entered.map_err(|lost| Error::io("open", source.path(lost.node), lost.source))?;
+        let file = sys::open_file(dir, plan.name(item.node)).map_err(failed)?;
+        let stat = sys::stat_file(&file).map_err(failed)?;
+        let listed = source.stat(item.node);
+        let is_same = stat.file_type == FileType::File
+            && stat.is_same_object(listed)
+            && stat.size == listed.size
+            && stat.modified == listed.modified;
+        if !is_same {
+            return Err(self.changed(item));
+        }
+        let mut member = member_of(self.sources, self.items, item, self.style);
+        member.xattrs = sys::file_xattrs(&file).map_err(failed)?;
+        if has_holes(&stat) {
+            member.extents = extents(&file, stat.size).map_err(failed)?;
+        }
+        Ok((Opened { file, stat }, member))
+    }
+
+    /// Appends the stored bytes `range` of a file to `out`.
+    pub(super) fn read(
+        &self,
+        item: &Item,
+        opened: &Opened,
+        range: Range<u64>,
+        out: &mut Vec<u8>,
+    ) -> Result<()> {
+        let mut at = range.start;
+        let mut filled = out.len();
+        let length = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
+        out.resize(filled + length, 0);
+        while at < range.end {
+            let read = sys::read_at(&opened.file, &mut out[filled..], at);
+            match read.map_err(|error| Error::io("read", self.path(item), error))? {
+                0 => return Err(self.changed(item)),
+                count => {
+                    filled += count;
+                    at += count as u64;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks whether the file stood still while it was read.
+    pub(super) fn check(&self, item: &Item, opened: &Opened) -> Result<()> {
+        let now = sys::stat_file(&opened.file)
+            .map_err(|error| Error::io("read", self.path(item), error))?;
+        let before = &opened.stat;
+        let is_same = now.size == before.size
+            && now.modified == before.modified
+            && now.changed == before.changed;
+        match is_same {
+            true => Ok(()),
+            false => Err(self.changed(item)),
+        }
+    }
+
+    fn changed(&self, item: &Item) -> Error {
+        let cause = "it changed while it was packed";
+        Error::new(ErrorKind::SourceChanged, "pack", self.path(item), cause)
+            .with_hint("stop what writes to the source, and pack again")
+    }
+}
+
+/// Where a file has data; `None` if that can't be told, or it has no holes.
+fn extents(file: &File, size: u64) -> std::io::Result<Option<Vec<(u64, u64)>>> {
+    let mut extents = Vec::new();
+    let mut at = 0;
+    while at < size {
+        let data = match sys::seek_extent(file, Extent::Data, at) {
+            Err(error) if sys::is_unsupported(&error) => return Ok(None),
+            found => found?,
+        };
+        let Some(data) = data.filter(|data| *data < size) else {
+            break;
+        };
+        let hole = sys::seek_extent(file, Extent::Hole, data)?;
+        let end = hole.map_or(size, |hole| hole.min(size));
+        extents.push((data, end - data));
+        at = end;
+    }
+    let stored: u64 = extents.iter().map(|(_, length)| length).sum();
+    Ok((stored < size).then_some(extents))
+}
