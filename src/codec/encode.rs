@@ -9,7 +9,7 @@ use bzip2::Compression;
 use libdeflater::CompressionLvl;
 use zstd::zstd_safe::{self, CCtx, CParameter, ResetDirective, get_error_name};
 
-use super::xz::BlockEncoder;
+use super::xz::{BlockEncoder, Filtering};
 use super::{Codec, Level, MAX_UNIT, Profile, gzip, library_failed};
 use crate::error::{ErrorKind, Refusal};
 
@@ -66,13 +66,11 @@ impl Compressor {
             }
             Codec::Bzip2 => Engine::Bzip2(Compression::new(level.unsigned_abs())),
             Codec::Xz => {
-                let trial = match (settings.level.number, settings.level.profile) {
-                    (None, Profile::Small) => super::xz::Filtering::Trial,
-                    (None, Profile::Fast | Profile::Default) | (Some(_), _) => {
-                        super::xz::Filtering::Off
-                    }
+                let filtering = match settings.level.profile {
+                    Profile::Small => Filtering::Trial,
+                    Profile::Fast | Profile::Default => Filtering::Off,
                 };
-                let encoder = BlockEncoder::new(level.unsigned_abs(), settings.unit, trial)?;
+                let encoder = BlockEncoder::new(level.unsigned_abs(), settings.unit, filtering)?;
                 Engine::Xz(Box::new(encoder))
             }
             Codec::Zstd => Engine::Zstd(zstd_context(level)?),
@@ -174,6 +172,36 @@ fn zstd_frame(context: &mut CCtx<'static>, data: &[u8], out: &mut Vec<u8>) -> Re
             // Resetting the session alone can't fail.
             let _ = context.reset(ResetDirective::SessionOnly);
             Err(library_failed("zstd", get_error_name(code)))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{ALL, mixed};
+    use super::*;
+
+    #[test]
+    fn a_unit_does_not_depend_on_the_units_before() {
+        let (first, second) = (mixed(200_000), mixed(400_000));
+        for codec in ALL {
+            let highest = codec.level_range().map_or(0, |range| *range.end());
+            for number in [None, Some(highest.min(9))] {
+                let number = number.filter(|_| codec != Codec::Store);
+                let level = Level {
+                    profile: Profile::Default,
+                    number,
+                };
+                let settings = Settings::new(codec, level);
+                let mut used = Compressor::new(codec, settings).unwrap();
+                used.compress(&first, &mut Vec::new()).unwrap();
+                let mut fresh = Compressor::new(codec, settings).unwrap();
+                let (mut one, mut other) = (Vec::new(), Vec::new());
+                let one_unit = used.compress(&second, &mut one).unwrap();
+                let other_unit = fresh.compress(&second, &mut other).unwrap();
+                assert_eq!(one_unit, other_unit);
+                assert!(one == other, "{codec:?} {number:?}");
+            }
         }
     }
 }

@@ -3,17 +3,7 @@
 //! Each member's header holds the length of the whole member, so that a
 //! reader finds the next one without inflating; bgzip does the same under
 //! another id. Every other gzip skips the field. Name, time and system are
-//! left out: equal data makes equal bytes.
-//!
-//! | offset | size | meaning (RFC 1952, 2.3) |
-//! |---|---|---|
-//! | 0 | 3 | ID1, ID2, CM: `1F 8B 08` |
-//! | 3 | 1 | FLG: FEXTRA alone, `04` |
-//! | 4 | 4 | MTIME: 0, "no time stamp is available" |
-//! | 8 | 2 | XFL 0, OS 255 "unknown" |
-//! | 10 | 2 | XLEN: 8 |
-//! | 12 | 4 | SI1, SI2 `BP`; LEN 4 |
-//! | 16 | 4 | length of the whole member, bytes |
+//! left out: equal data makes equal bytes. The fields are in docs/format.md.
 
 /// What stands before the deflated data.
 pub(crate) const HEADER: usize = 20;

@@ -72,12 +72,23 @@ impl Codec {
     }
 
     /// How many bytes of data to put into one unit.
+    ///
+    /// Measured on the tar of a PyInstaller bundle of SciPy (237 MB, for bzip2
+    /// and xz 60 MB of it) at the default level, against the format's own tool
+    /// on the whole: smaller units give more to do at once and less to decode
+    /// for one file. Speed differs by less than 10 %, except for xz.
     pub(crate) fn unit_size(self) -> usize {
         match self {
             Self::Store => 1 << 20,
+            // 1 MiB 92.17 MB, 8 MiB 92.01 MB; `gzip -6` 93.16 MB.
             Self::Gzip => 1 << 20,
+            // 1 MiB +0.5 %, 2 MiB 0, 4 and 8 MiB -0.2 % against `bzip2 -9`.
             Self::Bzip2 => 4 << 20,
-            Self::Xz => 8 << 20,
+            // 4 MiB +7.2 %, 8 MiB +4.3 %, 16 MiB +1.0 %, 24 MiB (what `xz -T0`
+            // takes) +0.8 % against `xz -6`; 4.9, 4.2, 3.1 and 3.4 MB/s.
+            Self::Xz => 16 << 20,
+            // 1 MiB +2.4 %, 2 MiB +0.5 %, 4 MiB -0.6 %, 8 MiB -0.9 % against
+            // `zstd -3 -T0`.
             Self::Zstd => 4 << 20,
         }
     }
@@ -107,7 +118,8 @@ pub enum Profile {
     /// What most want.
     #[default]
     Default,
-    /// Few bytes, however long it takes: for xz also executable filters.
+    /// Few bytes, however long it takes: for xz also a filter for x86 code,
+    /// where it helps (4 MiB units of the bundle above at level 9: -2.9 %).
     Small,
 }
 
@@ -151,4 +163,128 @@ fn library_failed(library: &str, what: impl std::fmt::Display) -> Refusal {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    pub(super) const ALL: [Codec; 5] = [
+        Codec::Store,
+        Codec::Gzip,
+        Codec::Bzip2,
+        Codec::Xz,
+        Codec::Zstd,
+    ];
+    pub(super) const COMPRESSING: [Codec; 4] = [Codec::Gzip, Codec::Bzip2, Codec::Xz, Codec::Zstd];
+
+    pub(super) fn noise(count: usize, mut seed: u32) -> Vec<u8> {
+        let next = |_| {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (seed >> 24) as u8
+        };
+        (0..count).map(next).collect()
+    }
+
+    /// Compressible and incompressible stretches by turns.
+    pub(super) fn mixed(count: usize) -> Vec<u8> {
+        let mut data = Vec::new();
+        let mut turn = 0;
+        while data.len() < count {
+            turn += 1;
+            data.extend(noise(1500, turn));
+            for line in 0..60 {
+                data.extend(format!("line {line} of turn {}\n", turn % 7).bytes());
+            }
+        }
+        data.truncate(count);
+        data
+    }
+
+    pub(super) fn encode(codec: Codec, profile: Profile, data: &[u8], unit: usize) -> Vec<u8> {
+        let number = None;
+        let settings = Settings {
+            level: Level { profile, number },
+            unit,
+        };
+        let mut compressor = Compressor::new(codec, settings).unwrap();
+        let mut framing = Framing::new(codec);
+        let mut out = Vec::new();
+        framing.begin(&mut out);
+        for chunk in data.chunks(unit) {
+            let before = out.len();
+            let made = compressor.compress(chunk, &mut out).unwrap();
+            assert_eq!(made.stored, (out.len() - before) as u64);
+            assert_eq!(made.raw, chunk.len() as u64);
+            framing.push(&made).unwrap();
+        }
+        framing.push_skippable(0xB, b"index", &mut out).unwrap();
+        framing.end(&mut out).unwrap();
+        out
+    }
+
+    pub(super) fn decode(codec: Codec, stream: &[u8], threads: u32) -> io::Result<Vec<u8>> {
+        let mut out = Vec::new();
+        let options = DecodeOptions { threads };
+        let mut reader = decoder(codec, stream, options).unwrap();
+        reader.read_to_end(&mut out)?;
+        Ok(out)
+    }
+
+    #[test]
+    fn every_codec_round_trips_in_any_number_of_units() {
+        let inputs = [
+            Vec::new(),
+            vec![7],
+            mixed(300_000),
+            noise(100_000, 1),
+            vec![0; 200_000],
+        ];
+        for codec in ALL {
+            for data in &inputs {
+                for unit in [1 << 20, 40_000] {
+                    let stream = encode(codec, Profile::Fast, data, unit);
+                    for threads in [1, 3] {
+                        let back = decode(codec, &stream, threads).unwrap();
+                        assert!(back == *data, "{codec:?} {} {unit}", data.len());
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_profile_round_trips() {
+        let data = mixed(150_000);
+        for codec in ALL {
+            for profile in [Profile::Fast, Profile::Default, Profile::Small] {
+                let stream = encode(codec, profile, &data, 1 << 16);
+                assert!(
+                    decode(codec, &stream, 1).unwrap() == data,
+                    "{codec:?} {profile:?}"
+                );
+                assert_eq!(Codec::detect(&stream[..detect::HEAD]), codec);
+            }
+        }
+    }
+
+    #[test]
+    fn levels_out_of_range_are_refused_with_a_hint() {
+        for (codec, number) in [
+            (Codec::Store, 1),
+            (Codec::Gzip, 0),
+            (Codec::Gzip, 13),
+            (Codec::Bzip2, 10),
+            (Codec::Xz, 10),
+            (Codec::Zstd, 0),
+            (Codec::Zstd, 23),
+        ] {
+            let level = Level {
+                profile: Profile::Default,
+                number: Some(number),
+            };
+            let refusal = level.resolve(codec).unwrap_err();
+            assert_eq!(refusal.kind(), ErrorKind::Usage, "{codec:?} {number}");
+            assert!(refusal.at("pack", "x").hint().is_some());
+        }
+    }
+}

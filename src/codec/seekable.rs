@@ -245,3 +245,85 @@ fn lies(how: &str) -> Refusal {
     Refusal::malformed(format!("the table of zstd frames is wrong: {how}"))
         .with_hint("decompress it with `zstd -d` first, which ignores the table")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::super::tests::{encode, mixed};
+    use super::super::{Codec, Decompressor, Profile};
+    use super::*;
+
+    #[test]
+    fn zstd_frames_are_found_by_the_table_and_decoded_alone() {
+        let data = mixed(100_000);
+        let stream = encode(Codec::Zstd, Profile::Fast, &data, 30_000);
+        let read = |out: &mut [u8], at: u64| (&stream[at as usize..]).read_exact(out);
+        let table = read_table(stream.len() as u64, &read).unwrap().unwrap();
+        assert_eq!(table.raw_size(), 100_000);
+        assert_eq!(table.frames().len(), 5);
+        assert!(table.fits_units());
+        let index = table.index_frame(0xB, &read).unwrap().unwrap();
+        assert_eq!(&stream[index.start as usize..index.end as usize], b"index");
+        assert_eq!(table.index_frame(0xA, &read).unwrap(), None);
+
+        let mut decompressor = Decompressor::new();
+        let (mut back, mut out) = (Vec::new(), Vec::new());
+        for frame in table.frames() {
+            let bytes = &stream[frame.offset as usize..][..frame.stored as usize];
+            decompressor.zstd_frame(bytes, frame.raw, &mut out).unwrap();
+            back.extend_from_slice(&out);
+        }
+        assert!(back == data);
+
+        let frame = table.frames()[0];
+        let bytes = &stream[..frame.stored as usize];
+        let two = &stream[..(frame.stored + table.frames()[1].stored) as usize];
+        for (bytes, raw) in [
+            (bytes, frame.raw + 1),
+            (two, 60_000),
+            (&bytes[..50], 30_000),
+            (&[], 0),
+        ] {
+            assert!(decompressor.zstd_frame(bytes, raw, &mut out).is_err());
+        }
+        let large = decompressor.zstd_frame(bytes, 1 << 40, &mut out);
+        assert_eq!(large.unwrap_err().kind(), ErrorKind::LimitExceeded);
+    }
+
+    #[test]
+    fn tables_that_lie_are_refused_and_missing_ones_are_none() {
+        let stream = encode(Codec::Zstd, Profile::Fast, &mixed(100_000), 30_000);
+        let table = |stream: &[u8]| {
+            let read = |out: &mut [u8], at: u64| (&stream[at as usize..]).read_exact(out);
+            read_table(stream.len() as u64, &read).map(|table| table.map(|_| ()))
+        };
+        assert_eq!(table(&stream).unwrap(), Some(()));
+        assert_eq!(table(&[]).unwrap(), None);
+        assert_eq!(table(&stream[..stream.len() - 1]).unwrap(), None);
+        let longer = [&[0][..], &stream].concat();
+        assert_eq!(table(&longer).unwrap_err().kind(), ErrorKind::Malformed);
+        assert_eq!(
+            table(&stream[1..]).unwrap_err().kind(),
+            ErrorKind::Malformed
+        );
+
+        let start = stream.len() - (8 + 5 * 8 + 9);
+        for at in start..stream.len() - 4 {
+            for bit in 0..8 {
+                let mut broken = stream.clone();
+                broken[at] ^= 1 << bit;
+                // Sizes of data are checked with the frames, the lowest two bits unused.
+                let is_raw =
+                    (start + 8..stream.len() - 9).contains(&at) && (at - start - 8) % 8 >= 4;
+                let is_unused = at == stream.len() - 5 && bit < 2;
+                match table(&broken) {
+                    Err(refusal) => assert_eq!(refusal.kind(), ErrorKind::Malformed),
+                    // A count beyond what is read.
+                    Ok(None) => assert!((stream.len() - 9..stream.len() - 5).contains(&at)),
+                    Ok(Some(())) => assert!(is_raw || is_unused, "{at} {bit}"),
+                }
+            }
+        }
+    }
+}

@@ -17,12 +17,6 @@ use crate::error::Refusal;
 
 /// How much is compressed before it is written, bytes.
 const OUTPUT: usize = 256 << 10;
-/// The job sizes that zstd itself takes, four windows: 2 MiB up to level 9
-/// or so, 8 MiB up to 22. Left to zstd they would depend on its version.
-const JOB: u32 = 8 << 20;
-const LARGE_JOB: u32 = 32 << 20;
-/// The first level with windows of more than 2 MiB.
-const LARGE_FROM: i32 = 10;
 
 /// Compresses what is written to it into one frame.
 pub(crate) struct SingleFrame<W: Write> {
@@ -35,11 +29,10 @@ impl<W: Write> SingleFrame<W> {
     /// `workers` is at least 1. Nothing is written yet.
     pub(crate) fn new(out: W, level: Level, workers: u32) -> Result<Self, Refusal> {
         let level = level.resolve(Codec::Zstd)?;
-        let job = if level < LARGE_FROM { JOB } else { LARGE_JOB };
         let mut context = zstd_context(level)?;
         for parameter in [
             CParameter::NbWorkers(workers.max(1)),
-            CParameter::JobSize(job),
+            CParameter::JobSize(job_size(level)),
         ] {
             context
                 .set_parameter(parameter)
@@ -72,6 +65,17 @@ impl<W: Write> SingleFrame<W> {
     }
 }
 
+/// How much data one job takes: four windows of the level or more, as zstd
+/// itself chooses. Left to zstd it would depend on its version.
+fn job_size(level: i32) -> u32 {
+    match level {
+        ..=8 => 8 << 20,
+        9..=16 => 16 << 20,
+        17..=19 => 32 << 20,
+        20.. => 128 << 20,
+    }
+}
+
 impl<W: Write> Write for SingleFrame<W> {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         let mut input = InBuffer::around(data);
@@ -84,5 +88,36 @@ impl<W: Write> Write for SingleFrame<W> {
     /// Flushes what lies behind; the frame itself is not cut.
     fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Profile;
+    use super::super::tests::{decode, mixed};
+    use super::*;
+
+    #[test]
+    fn one_frame_does_not_depend_on_workers_or_writes() {
+        let data = mixed(3 << 20);
+        let frame = |workers, piece| {
+            let level = Level {
+                profile: Profile::Fast,
+                number: Some(6),
+            };
+            let mut out = SingleFrame::new(Vec::new(), level, workers).unwrap();
+            for part in data.chunks(piece) {
+                out.write_all(part).unwrap();
+            }
+            out.finish().unwrap()
+        };
+        let one = frame(1, 1 << 20);
+        assert!(one == frame(3, 1 << 20));
+        assert!(one == frame(2, 77_777));
+        assert_eq!(
+            zstd::zstd_safe::find_frame_compressed_size(&one),
+            Ok(one.len())
+        );
+        assert!(decode(Codec::Zstd, &one, 1).unwrap() == data);
     }
 }

@@ -61,8 +61,9 @@ impl Decompressor {
         let raw = checked(raw)?;
         out.clear();
         out.reserve_exact(raw);
-        // libdeflate is faster, but doesn't tell where the data ended: two members
-        // with one length would pass for the first.
+        // libdeflate is faster (870 against 580 MB/s), but its binding doesn't tell
+        // where the data ended: two members under one length would pass for the
+        // first, and who reads from the front would see both.
         self.gzip.reset(true);
         let status = self
             .gzip
@@ -100,4 +101,45 @@ fn disagrees(cause: &str) -> Refusal {
 
 fn corrupt_zstd(code: usize) -> Refusal {
     Refusal::malformed(format!("zstd: {}", get_error_name(code)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{encode, mixed};
+    use super::super::{Codec, Profile, gzip};
+    use super::*;
+
+    #[test]
+    fn gzip_members_name_their_length_and_decode_alone() {
+        let data = mixed(100_000);
+        let stream = encode(Codec::Gzip, Profile::Default, &data, 30_000);
+        let mut decompressor = Decompressor::new();
+        let (mut back, mut out, mut at) = (Vec::new(), Vec::new(), 0);
+        while at < stream.len() {
+            let length = gzip::member_length(&stream[at..]).unwrap() as usize;
+            let member = &stream[at..at + length];
+            let raw = gzip::raw_size(member).unwrap();
+            decompressor.gzip_member(member, raw, &mut out).unwrap();
+            back.extend_from_slice(&out);
+            at += length;
+        }
+        assert!(back == data);
+
+        let first = gzip::member_length(&stream).unwrap() as usize;
+        let one = &stream[..first];
+        let twice = [one, one].concat();
+        for (bytes, raw) in [
+            (one, 30_001),
+            (one, 29_999),
+            (&one[..first - 1], 30_000),
+            (&twice, 30_000),
+        ] {
+            assert!(
+                decompressor.gzip_member(bytes, raw, &mut out).is_err(),
+                "{} {raw}",
+                bytes.len()
+            );
+        }
+        assert!(gzip::member_length(b"\x1f\x8b\x08\0").is_none());
+    }
 }
