@@ -5,6 +5,8 @@
 //! `SCHILY.xattr.*` of star(5); `LIBARCHIVE.xattr.*` of libarchive's tar(5).
 //! The last of equal keys in one header wins; other keys are ignored.
 
+use std::collections::BTreeMap;
+
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -32,7 +34,8 @@ pub(super) struct Overrides {
     pub target: Option<Vec<u8>>,
     pub size: Option<u64>,
     pub common: Common,
-    pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    /// By name; libarchive writes each attribute in both spellings.
+    pub xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
     pub sparse: SparseRecords,
 }
 
@@ -85,13 +88,8 @@ impl Overrides {
     }
 
     fn set_xattr(&mut self, name: Vec<u8>, value: Vec<u8>) {
-        if name.len() <= USER.len() || !name.starts_with(USER) {
-            return;
-        }
-        // libarchive writes each attribute in both spellings.
-        match self.xattrs.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, known)) => *known = value,
-            None => self.xattrs.push((name, value)),
+        if name.len() > USER.len() && name.starts_with(USER) {
+            self.xattrs.insert(name, value);
         }
     }
 }
@@ -347,9 +345,9 @@ mod tests {
         ]);
         let overrides = Overrides::parse(&bytes).unwrap();
         let wanted: &[(&[u8], &[u8])] = &[
+            (b"user.=%%20", b"="),
             (b"user.a", b"1\0\n"),
             (b"user.b =", b"2"),
-            (b"user.=%%20", b"="),
         ];
         let got: Vec<_> = overrides
             .xattrs
