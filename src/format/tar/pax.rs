@@ -15,7 +15,7 @@ use crate::error::Refusal;
 use crate::sys::Timestamp;
 use crate::text::escape_bytes;
 
-use super::record;
+use super::record::{self, Record};
 use super::sparse::SparseRecords;
 
 /// Only these attributes are carried; others belong to the system.
@@ -52,7 +52,7 @@ impl Overrides {
     pub(super) fn parse(mut bytes: &[u8]) -> Result<Self, Refusal> {
         let mut overrides = Self::default();
         while !bytes.is_empty() {
-            let (key, value, rest) = record::split(bytes)?;
+            let Record { key, value, rest } = record::split(bytes)?;
             overrides.set(key, value)?;
             bytes = rest;
         }
@@ -98,7 +98,7 @@ impl Common {
     /// Takes over the records of a global header.
     pub(super) fn read_global(&mut self, mut bytes: &[u8]) -> Result<(), Refusal> {
         while !bytes.is_empty() {
-            let (key, value, rest) = record::split(bytes)?;
+            let Record { key, value, rest } = record::split(bytes)?;
             match key {
                 b"path" | b"linkpath" | b"size" | b"SCHILY.realsize" | b"SUN.holesdata" => {
                     return Err(bad(key, "can't hold for all members"));
