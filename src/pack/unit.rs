@@ -201,6 +201,12 @@ impl<'r> Reader<'r> {
     }
 }
 
+/// Where parts of a sparse file begin and end in a tar.
+const BLOCK: u64 = 512;
+
+/// More parts than this are no gain, and no map that readers take.
+const MAX_EXTENTS: usize = 10_000;
+
 /// Where a file has data; `None` if that can't be told, or it has no holes.
 fn extents(file: &File, size: u64) -> std::io::Result<Option<Vec<(u64, u64)>>> {
     let mut extents = Vec::new();
@@ -214,9 +220,14 @@ fn extents(file: &File, size: u64) -> std::io::Result<Option<Vec<(u64, u64)>>> {
             break;
         };
         let hole = sys::seek_extent(file, Extent::Hole, data)?;
-        let end = hole.map_or(size, |hole| hole.min(size));
-        extents.push((data, end - data));
+        let end = hole.map_or(size, |hole| hole.next_multiple_of(BLOCK).min(size));
+        // GNU tar begins each part in a new block.
+        let start = data - data % BLOCK;
+        extents.push((start, end - start));
         at = end;
+        if extents.len() > MAX_EXTENTS {
+            return Ok(None);
+        }
     }
     let stored: u64 = extents.iter().map(|(_, length)| length).sum();
     Ok((stored < size).then_some(extents))

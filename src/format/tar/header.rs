@@ -175,8 +175,13 @@ fn kind(flag: u8, dialect: Dialect, path: &[u8]) -> Result<Type, Refusal> {
         b'V' => Type::GnuVolume,
         _ => return Err(unsupported(flag, path)),
     };
-    let is_gnu = matches!(flag, b'L' | b'K' | b'S' | b'V');
-    if is_gnu && dialect != Dialect::Gnu {
+    let is_foreign = match flag {
+        b'L' | b'K' | b'S' => dialect != Dialect::Gnu,
+        // GNU tar writes this one without any magic.
+        b'V' => dialect == Dialect::Ustar,
+        _ => false,
+    };
+    if is_foreign {
         let flag = char::from(flag);
         return Err(Refusal::malformed(format!(
             "type `{flag}` belongs to GNU tar, but the header isn't GNU's"

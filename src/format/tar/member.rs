@@ -157,7 +157,7 @@ pub(super) fn begin(
     member.modified = common.modified.or(globals.modified).or(header.modified);
     member.uid = common.uid.or(globals.uid).unwrap_or(header.uid);
     member.gid = common.gid.or(globals.gid).unwrap_or(header.gid);
-    member.xattrs = overrides.xattrs;
+    member.xattrs = overrides.xattrs.into_iter().collect();
 
     let body = match (overrides.sparse.finish()?, header.kind, kind) {
         (None, Type::GnuSparse, _) => Body::BlockMap,

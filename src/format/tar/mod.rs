@@ -13,8 +13,6 @@ mod member;
 mod pax;
 mod read;
 mod record;
-#[cfg(test)]
-mod scratch;
 mod sparse;
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,8 @@
 //! `SCHILY.xattr.*` of star(5); `LIBARCHIVE.xattr.*` of libarchive's tar(5).
 //! The last of equal keys in one header wins; other keys are ignored.
 
+use std::collections::BTreeMap;
+
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -13,7 +15,7 @@ use crate::error::Refusal;
 use crate::sys::Timestamp;
 use crate::text::escape_bytes;
 
-use super::record;
+use super::record::{self, Record};
 use super::sparse::SparseRecords;
 
 /// Only these attributes are carried; others belong to the system.
@@ -32,7 +34,8 @@ pub(super) struct Overrides {
     pub target: Option<Vec<u8>>,
     pub size: Option<u64>,
     pub common: Common,
-    pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    /// By name; libarchive writes each attribute in both spellings.
+    pub xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
     pub sparse: SparseRecords,
 }
 
@@ -49,7 +52,7 @@ impl Overrides {
     pub(super) fn parse(mut bytes: &[u8]) -> Result<Self, Refusal> {
         let mut overrides = Self::default();
         while !bytes.is_empty() {
-            let (key, value, rest) = record::split(bytes)?;
+            let Record { key, value, rest } = record::split(bytes)?;
             overrides.set(key, value)?;
             bytes = rest;
         }
@@ -85,13 +88,8 @@ impl Overrides {
     }
 
     fn set_xattr(&mut self, name: Vec<u8>, value: Vec<u8>) {
-        if name.len() <= USER.len() || !name.starts_with(USER) {
-            return;
-        }
-        // libarchive writes each attribute in both spellings.
-        match self.xattrs.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, known)) => *known = value,
-            None => self.xattrs.push((name, value)),
+        if name.len() > USER.len() && name.starts_with(USER) {
+            self.xattrs.insert(name, value);
         }
     }
 }
@@ -100,7 +98,7 @@ impl Common {
     /// Takes over the records of a global header.
     pub(super) fn read_global(&mut self, mut bytes: &[u8]) -> Result<(), Refusal> {
         while !bytes.is_empty() {
-            let (key, value, rest) = record::split(bytes)?;
+            let Record { key, value, rest } = record::split(bytes)?;
             match key {
                 b"path" | b"linkpath" | b"size" | b"SCHILY.realsize" | b"SUN.holesdata" => {
                     return Err(bad(key, "can't hold for all members"));
@@ -347,9 +345,9 @@ mod tests {
         ]);
         let overrides = Overrides::parse(&bytes).unwrap();
         let wanted: &[(&[u8], &[u8])] = &[
+            (b"user.=%%20", b"="),
             (b"user.a", b"1\0\n"),
             (b"user.b =", b"2"),
-            (b"user.=%%20", b"="),
         ];
         let got: Vec<_> = overrides
             .xattrs

@@ -5,7 +5,7 @@
 //! sink gets ranges of the chunk that was fed. After an error the parser is of
 //! no use.
 //!
-//! Headers become members in [`member`](super::member).
+//! Headers become members in [`member`].
 
 use std::ops::Range;
 
@@ -209,7 +209,7 @@ impl Parser {
         self.options.ignore_zeros && started.iter().all(|&byte| byte == 0)
     }
 
-    /// Takes what it can of `chunk[at..]`, at least one byte.
+    /// Takes what it can of `chunk[at..]`: nothing only where the state changes.
     fn step(&mut self, chunk: &[u8], at: usize, sink: &mut Sink) -> Result<usize, Refusal> {
         let input = &chunk[at..];
         match &mut self.state {

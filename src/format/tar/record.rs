@@ -7,8 +7,15 @@
 
 use crate::error::Refusal;
 
-/// Splits off the first record of `bytes`: its key, its value, and the rest.
-pub(super) fn split(bytes: &[u8]) -> Result<(&[u8], &[u8], &[u8]), Refusal> {
+/// One record, and what follows it.
+pub(super) struct Record<'r> {
+    pub key: &'r [u8],
+    pub value: &'r [u8],
+    pub rest: &'r [u8],
+}
+
+/// Splits off the first record of `bytes`.
+pub(super) fn split(bytes: &[u8]) -> Result<Record<'_>, Refusal> {
     let malformed = |what| Err(Refusal::malformed(format!("a PAX record {what}")));
     // A header is at most 1 MiB, which takes seven digits.
     let digits = bytes
@@ -37,7 +44,7 @@ pub(super) fn split(bytes: &[u8]) -> Result<(&[u8], &[u8], &[u8]), Refusal> {
     if key.is_empty() || key.contains(&0) {
         return malformed("has an empty key, or a NUL in it");
     }
-    Ok((key, value, rest))
+    Ok(Record { key, value, rest })
 }
 
 /// Appends one record.
@@ -67,9 +74,9 @@ mod tests {
             let mut bytes = Vec::new();
             append(b"k", &value, &mut bytes);
             append(b"next", b"", &mut bytes);
-            let (key, found, rest) = split(&bytes).unwrap();
-            assert_eq!((key, found), (&b"k"[..], &value[..]));
-            assert_eq!(rest, b"8 next=\n");
+            let record = split(&bytes).unwrap();
+            assert_eq!((record.key, record.value), (&b"k"[..], &value[..]));
+            assert_eq!(record.rest, b"8 next=\n");
         }
     }
 
@@ -100,7 +107,7 @@ mod tests {
             (b"9 pa\0h=x\n", "has an empty key, or a NUL in it"),
         ];
         for (bytes, wanted) in cases {
-            let error = split(bytes).unwrap_err();
+            let error = split(bytes).err().unwrap();
             let shown = String::from_utf8_lossy(bytes);
             assert_eq!(
                 error.to_string(),

@@ -5,15 +5,16 @@
 //! manual, "Storing Sparse Files", and `struct oldgnu_header` in its `tar.h`.
 //!
 //! Maps run forwards, don't overlap, hold just what is stored, and end where
-//! the file does: GNU tar takes the map's end for the file's, others don't.
+//! the file does: GNU tar takes the map's end for the file's, others don't. Only
+//! the last part may be other than whole blocks.
 
 use std::ops::Range;
 
 use crate::error::Refusal;
 
-use super::MAX_RECORD;
 use super::header::{Block, unsigned};
 use super::pax::{bad, decimal, digits, name};
+use super::{BLOCK, MAX_RECORD};
 
 // GNU tar's `tar.h`, `struct oldgnu_header` and `struct sparse_header`: a pair
 // is two numbers of 12 bytes.
@@ -51,9 +52,21 @@ impl Map {
         // Can't overflow, as extents don't overlap.
         self.data += length;
         if length > 0 {
+            self.check_last_is_whole()?;
             self.extents.push((offset, length));
         }
         Ok(())
+    }
+
+    /// GNU tar begins each extent's data in a block of its own, other readers
+    /// where the last one's ended: the same for whole blocks only.
+    fn check_last_is_whole(&self) -> Result<(), Refusal> {
+        match self.extents.last() {
+            Some((_, length)) if !length.is_multiple_of(BLOCK as u64) => Err(Refusal::malformed(
+                "a sparse map has parts that aren't whole blocks",
+            )),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// The extents, once all is known: `size` of the file, `stored` of its data.

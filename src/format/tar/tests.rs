@@ -156,253 +156,205 @@ fn names(archive: &[u8]) -> Vec<String> {
     names.collect()
 }
 
+/// Archives, each with a part of the message that refuses it.
+type Refused = Vec<(&'static str, Vec<Vec<u8>>)>;
+
+fn assert_refused(kind: ErrorKind, cases: Refused) {
+    for (wanted, parts) in cases {
+        let error = parse(&archive(&parts)).expect_err(wanted);
+        let text = error.to_string();
+        assert!(text.contains(wanted), "`{text}` isn't `{wanted}`");
+        assert_eq!(error.kind(), kind, "{wanted}");
+    }
+}
+
 #[test]
-fn what_readers_take_in_two_ways_is_refused() {
-    use ErrorKind::{Malformed, Unsafe};
+fn members_that_readers_take_in_two_ways_are_refused() {
     let hello = || file("a", b"hello");
-    let gnu_name = || long(b'L', b"long\0");
-    let mega = "x".repeat(1 << 20);
-    let target = format!("{}\0", "t/".repeat(2048));
-    let cases: Vec<(ErrorKind, &str, Vec<Vec<u8>>)> = vec![
+    let cases = vec![
         (
-            Malformed,
             "checksum",
             vec![made(b'0', "a", 0).with(148..149, b"x").block.to_vec()],
         ),
         (
-            Malformed,
             "size is no number",
             vec![made(b'0', "a", 0).with(SIZE, b"fghijk00005").end()],
         ),
         (
-            Malformed,
             "size is negative",
             vec![made(b'0', "a", 0).with(SIZE, &[255; 12]).end()],
         ),
         (
-            Malformed,
             "has no size",
             vec![made(b'0', "a", 0).with(SIZE, &[0; 12]).end()],
         ),
-        (Malformed, "no name", vec![file("", b"")]),
+        ("no name", vec![file("", b"")]),
         (
-            Malformed,
             "no name",
             vec![made(b'5', "", 0).with(PREFIX, b"dir").end()],
         ),
         (
-            Malformed,
             "needless",
             vec![made(b'0', "foo", 0).with(PREFIX, b".").end()],
         ),
+        ("ends with `/` but is no folder", vec![file("a/", b"")]),
         (
-            Malformed,
-            "ends with `/` but is no folder",
-            vec![file("a/", b"")],
-        ),
-        (
-            Malformed,
             "ends with `/` but is no folder",
             vec![pax(b'x', &[("path", "a/")]), hello()],
         ),
         (
-            Malformed,
             "has content but is no file",
             vec![made(0, "a/", 5).content(b"hello")],
         ),
         (
-            Malformed,
             "has content but is no file",
             vec![made(b'5', "a", 5).content(b"hello")],
         ),
         (
-            Malformed,
             "has content but is no file",
             vec![made(b'2', "a", 5).link("b").content(b"hello")],
         ),
         (
-            Malformed,
             "has content but is no file",
             vec![made(b'1', "a", 5).link("b").content(b"hello")],
         ),
         (
-            Malformed,
             "has content but is no file",
             vec![pax(b'x', &[("size", "0")]), made(b'5', "a", 5).end()],
         ),
         (
-            Malformed,
             "by one of its names",
             vec![pax(b'x', &[("path", "a/")]), made(0, "a", 0).end()],
         ),
         (
-            Malformed,
             "by one of its names",
             vec![pax(b'x', &[("path", "a")]), made(0, "a/", 0).end()],
         ),
+        ("without a target", vec![made(b'2', "a", 0).end()]),
+        ("without a target", vec![made(b'1', "a", 0).end()]),
         (
-            Malformed,
-            "without a target",
-            vec![made(b'2', "a", 0).end()],
-        ),
-        (
-            Malformed,
-            "without a target",
-            vec![made(b'1', "a", 0).end()],
-        ),
-        (
-            Malformed,
             "has a target but is no link",
             vec![pax(b'x', &[("linkpath", "b")]), hello()],
         ),
+    ];
+    assert_refused(ErrorKind::Malformed, cases);
+}
+
+#[test]
+fn types_that_no_bundle_has_are_refused() {
+    let hello = || file("a", b"hello");
+    let unsafe_types = [
+        (b'3', "`a` is a device"),
+        (b'4', "`a` is a device"),
+        (b'6', "`a` is a FIFO"),
+        (b'D', "incremental backup"),
+        (b'M', "another volume"),
+        (b'N', "names to change"),
+        (b'A', "differs between vendors"),
+        (b'X', "differs between vendors"),
+    ];
+    let mut cases: Refused = Vec::new();
+    for (flag, wanted) in unsafe_types {
+        cases.push((wanted, vec![made(flag, "a", 0).end()]));
+    }
+    let target = format!("{}\0", "t/".repeat(2048));
+    cases.push((
+        "longer than 4095 bytes",
+        vec![
+            long(b'K', target.as_bytes()),
+            made(b'2', "a", 0).gnu().end(),
+        ],
+    ));
+    assert_refused(ErrorKind::Unsafe, cases);
+    let cases = vec![
         (
-            Unsafe,
-            "longer than 4095 bytes",
-            vec![
-                long(b'K', target.as_bytes()),
-                made(b'2', "a", 0).gnu().end(),
-            ],
-        ),
-        (Unsafe, "`a` is a device", vec![made(b'3', "a", 0).end()]),
-        (Unsafe, "`a` is a device", vec![made(b'4', "a", 0).end()]),
-        (Unsafe, "`a` is a FIFO", vec![made(b'6', "a", 0).end()]),
-        (Unsafe, "incremental backup", vec![made(b'D', "a", 0).end()]),
-        (Unsafe, "another volume", vec![made(b'M', "a", 0).end()]),
-        (Unsafe, "names to change", vec![made(b'N', "a", 0).end()]),
-        (
-            Unsafe,
-            "differs between vendors",
-            vec![made(b'A', "a", 0).end()],
-        ),
-        (
-            Unsafe,
-            "differs between vendors",
-            vec![made(b'X', "a", 0).end()],
-        ),
-        (
-            Malformed,
             "of type `8`, which isn't known",
             vec![made(b'8', "a", 0).end()],
         ),
         (
-            Malformed,
             "header isn't GNU's",
             vec![made(b'L', "a", 2).content(b"b\0"), hello()],
         ),
+        ("header isn't GNU's", vec![made(b'V', "a", 0).end()]),
         (
-            Malformed,
-            "header isn't GNU's",
-            vec![made(b'V', "a", 0).end()],
-        ),
-        (
-            Malformed,
             "volume's name has content",
             vec![made(b'V', "a", 1).gnu().content(b"x")],
         ),
+    ];
+    assert_refused(ErrorKind::Malformed, cases);
+}
+
+#[test]
+fn records_that_readers_take_in_two_ways_are_refused() {
+    let hello = || file("a", b"hello");
+    let gnu_name = || long(b'L', b"long\0");
+    let mega = "x".repeat(1 << 20);
+    let cases = vec![
         (
-            Malformed,
             "two PAX headers",
             vec![pax(b'x', &[]), pax(b'x', &[]), hello()],
         ),
+        ("two GNU long names", vec![gnu_name(), gnu_name(), hello()]),
         (
-            Malformed,
-            "two GNU long names",
-            vec![gnu_name(), gnu_name(), hello()],
-        ),
-        (
-            Malformed,
             "a PAX header and a GNU long name",
             vec![gnu_name(), pax(b'x', &[]), hello()],
         ),
         (
-            Malformed,
             "a PAX header and a GNU long name",
             vec![pax(b'x', &[]), gnu_name(), hello()],
         ),
         (
-            Malformed,
             "a global PAX header stands between",
             vec![pax(b'x', &[]), pax(b'g', &[]), hello()],
         ),
         (
-            Malformed,
             "a volume's name stands between",
             vec![gnu_name(), made(b'V', "a", 0).gnu().end()],
         ),
         (
-            Malformed,
             "the archive's end stands between",
             vec![pax(b'x', &[("path", "b")])],
         ),
+        ("has a NUL in it", vec![long(b'L', b"a\0b\0"), hello()]),
+        ("GNU long name is empty", vec![long(b'L', b"\0"), hello()]),
+        ("GNU long name is empty", vec![long(b'K', b""), hello()]),
         (
-            Malformed,
-            "has a NUL in it",
-            vec![long(b'L', b"a\0b\0"), hello()],
-        ),
-        (
-            Malformed,
-            "GNU long name is empty",
-            vec![long(b'L', b"\0"), hello()],
-        ),
-        (
-            Malformed,
-            "GNU long name is empty",
-            vec![long(b'K', b""), hello()],
-        ),
-        (
-            Malformed,
             "GNU long name is larger",
             vec![made(b'L', "a", 1 << 40).gnu().end()],
         ),
         (
-            Malformed,
             "PAX header is larger",
             vec![pax(b'x', &[("comment", &mega)]), hello()],
         ),
+        ("PAX header is larger", vec![made(b'g', "a", 1 << 40).end()]),
         (
-            Malformed,
-            "PAX header is larger",
-            vec![made(b'g', "a", 1 << 40).end()],
-        ),
-        (
-            Malformed,
             "`path` has a NUL in it",
             vec![pax(b'x', &[("path", "a\0b")]), hello()],
         ),
         (
-            Malformed,
             "can't hold for all members",
             vec![pax(b'g', &[("size", "0")]), hello()],
         ),
         (
-            Malformed,
             "doesn't begin with its length",
             vec![raw_pax(b'x', b"011 path=h\n"), hello()],
         ),
         (
-            Malformed,
             "doesn't begin with its length",
             vec![raw_pax(b'x', b"9 path=h\n\0\0"), hello()],
         ),
-        (
-            Malformed,
-            "something follows",
-            vec![hello(), END.to_vec(), hello()],
-        ),
-        (
-            Malformed,
-            "something follows",
-            vec![hello(), vec![0; BLOCK], hello()],
-        ),
     ];
-    for (kind, wanted, parts) in cases {
-        let error = parse(&archive(&parts)).expect_err(wanted);
-        assert!(
-            error.to_string().contains(wanted),
-            "`{error}` isn't `{wanted}`"
-        );
-        assert_eq!(error.kind(), kind, "{wanted}");
-    }
+    assert_refused(ErrorKind::Malformed, cases);
+}
+
+#[test]
+fn nothing_may_follow_the_end() {
+    let hello = || file("a", b"hello");
+    let cases = vec![
+        ("something follows", vec![hello(), END.to_vec(), hello()]),
+        ("something follows", vec![hello(), vec![0; BLOCK], hello()]),
+    ];
+    assert_refused(ErrorKind::Malformed, cases);
 }
 
 #[test]
@@ -426,19 +378,20 @@ fn sparse_maps_are_exact() {
         content.extend_from_slice(b"abc");
         vec![pax(b'x', &records), file("s", &content)]
     };
-    let whole = archive(&one("0,2,6,1,9,0", "9", "3", b"abc"));
+    let stored = [vec![b'a'; 512], vec![b'b'; 7]].concat();
+    let whole = archive(&one("3,512,600,7,900,0", "900", "3", &stored));
     let (member, pieces) = parse(&whole).unwrap().remove(0);
-    assert_eq!(
-        (member.size, member.extents),
-        (9, Some(vec![(0, 2), (6, 1)]))
-    );
-    assert_eq!(pieces, [(0, b"ab".to_vec()), (6, b"c".to_vec())]);
+    assert_eq!(member.size, 900);
+    assert_eq!(member.extents, Some(vec![(3, 512), (600, 7)]));
+    assert_eq!(pieces, [(3, vec![b'a'; 512]), (600, vec![b'b'; 7])]);
     let (member, pieces) = parse(&archive(&text("2\n1\n3\n9\n0\n"))).unwrap().remove(0);
     assert_eq!((member.size, member.extents), (9, Some(vec![(1, 3)])));
     assert_eq!(pieces, [(1, b"abc".to_vec())]);
 
+    let split = one("0,2,6,1", "7", "2", b"abc");
     let huge = "9".repeat(18);
     let cases: Vec<(&str, Vec<Vec<u8>>)> = vec![
+        ("aren't whole blocks", split),
         (
             "runs backwards or overlaps",
             one("0,2,1,1", "2", "2", b"abc"),
@@ -561,14 +514,14 @@ fn old_gnu(pairs: &[(u64, u64)], size: u64, stored: &[u8]) -> Vec<u8> {
 #[test]
 fn gnu_maps_go_on_in_blocks() {
     for count in [0, 1, 3, 4, 24, 25, 60] {
-        let mut pairs: Vec<_> = (0..count).map(|at| (at * 10, 3)).collect();
+        let mut pairs: Vec<_> = (0..count).map(|at| (at * 600, 512)).collect();
         let extents = pairs.clone();
-        pairs.push((count * 10, 0));
-        let stored = vec![b'x'; count as usize * 3];
-        let parts = [old_gnu(&pairs, count * 10, &stored), file("next", b"")];
+        pairs.push((count * 600, 0));
+        let stored = vec![b'x'; count as usize * 512];
+        let parts = [old_gnu(&pairs, count * 600, &stored), file("next", b"")];
         let found = parse(&archive(&parts)).unwrap();
         assert_eq!(found.len(), 2, "{count}");
-        assert_eq!(found[0].0.size, count * 10);
+        assert_eq!(found[0].0.size, count * 600);
         assert_eq!(found[0].0.extents.as_ref(), Some(&extents));
         assert_eq!(found[0].1.len(), count as usize);
     }
@@ -591,7 +544,7 @@ fn gnu_maps_go_on_in_blocks() {
 fn inputs_that_end_early_are_truncated() {
     let hello = file("a", b"hello");
     let pending = [pax(b'x', &[("path", "b")])].concat();
-    let map = old_gnu(&[(0, 1), (1, 1), (2, 1), (3, 1), (4, 1)], 5, b"hello");
+    let map = old_gnu(&[(0, 0), (1, 0), (2, 0), (3, 0), (3, 5)], 8, b"hello");
     let cases: &[(&[u8], &str)] = &[
         (b"", "nothing in it"),
         (&hello[..100], "ends in a header"),
@@ -688,7 +641,11 @@ fn every_dialect_says_the_same() {
         ),
         (
             "label",
-            vec![made(b'V', "volume", 0).gnu().end(), file("label", b"")],
+            vec![
+                made(b'V', "volume", 0).gnu().end(),
+                made(b'V', "volume", 0).with(MAGIC, &[0; 8]).end(),
+                file("label", b""),
+            ],
         ),
         (".", vec![made(b'5', "./", 0).end()]),
         ("d", vec![made(b'5', "d//", 0).end()]),
@@ -804,7 +761,7 @@ fn headers_can_stand_alone() {
     append_header(&sparse, &mut stream).unwrap();
     append_header(&plain, &mut stream).unwrap();
     stream.extend(old_gnu(
-        &[(0, 1), (1, 1), (2, 1), (3, 1), (4, 0)],
+        &[(0, 0), (0, 0), (0, 0), (0, 0), (0, 4)],
         4,
         b"abcd",
     ));
@@ -827,6 +784,21 @@ fn name() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
+/// Whole blocks between holes, but for the last, which lacks `tail` bytes.
+fn extents(holes: Vec<(u64, u64)>, tail: u64) -> Vec<(u64, u64)> {
+    let mut end = 0;
+    let extents = holes.into_iter().map(|(hole, blocks)| {
+        let (start, length) = (end + hole, blocks * BLOCK as u64);
+        end = start + length;
+        (start, length)
+    });
+    let mut extents: Vec<_> = extents.collect();
+    if let Some((_, length)) = extents.last_mut() {
+        *length -= tail;
+    }
+    extents
+}
+
 fn member() -> impl Strategy<Value = Member> {
     let kind = prop::sample::select(vec![
         MemberKind::File,
@@ -838,7 +810,7 @@ fn member() -> impl Strategy<Value = Member> {
     let secs = prop_oneof![-3..9_000_000_000_i64, any::<i64>()];
     let nanos = prop_oneof![Just(0), 0..1_000_000_000_u32];
     let time = (secs, nanos).prop_map(|(secs, nanos)| Timestamp { secs, nanos });
-    let holes = prop::option::of(prop::collection::vec((1..5000_u64, 1..3000_u64), 0..120));
+    let holes = prop::option::of(prop::collection::vec((1..5000_u64, 1..6_u64), 0..120));
     let xattr = (
         "user\\.[a-z=% ]{1,9}",
         prop::collection::vec(any::<u8>(), 0..40),
@@ -853,10 +825,10 @@ fn member() -> impl Strategy<Value = Member> {
         time,
         xattrs,
         holes,
-        0..5000_u64,
+        (0..5000_u64, 0..512_u64),
     )
         .prop_map(
-            |(kind, path, target, (uid, gid), mode, time, xattrs, holes, size)| {
+            |(kind, path, target, (uid, gid), mode, time, xattrs, holes, (size, tail))| {
                 let mut member = Member::new(kind, path);
                 let is_link = matches!(kind, MemberKind::Symlink | MemberKind::Hardlink);
                 member.target = if is_link { target } else { Vec::new() };
@@ -866,14 +838,9 @@ fn member() -> impl Strategy<Value = Member> {
                 if kind == MemberKind::File {
                     member.size = size;
                     if let Some(holes) = holes {
-                        let mut end = 0;
-                        let extents = holes.into_iter().map(|(hole, length)| {
-                            let start = end + hole;
-                            end = start + length;
-                            (start, length)
-                        });
-                        member.extents = Some(extents.collect());
-                        member.size += end;
+                        let extents = extents(holes, tail);
+                        member.size += extents.last().map_or(0, |last| last.0 + last.1);
+                        member.extents = Some(extents);
                     }
                 }
                 member
@@ -921,7 +888,7 @@ proptest! {
         let mut whole = archive(&[
             pax(b'x', &[("path", "x"), ("size", "5"), ("mtime", "-1.5")]),
             file("y", b"hello"),
-            old_gnu(&[(0, 1), (1, 1), (2, 1), (3, 1), (4, 1)], 5, b"hello"),
+            old_gnu(&[(0, 0), (1, 0), (2, 0), (3, 0), (3, 5)], 8, b"hello"),
         ]);
         let at = flip % whole.len();
         whole[at] ^= bytes.first().copied().unwrap_or(1);
@@ -978,4 +945,37 @@ fn a_plain_member_takes_one_block() {
     out.clear();
     append_header(&member, &mut out).unwrap();
     assert_eq!(out.len(), 3 * BLOCK);
+}
+
+#[test]
+fn another_reader_takes_back_what_is_written() {
+    let mut archive = Vec::new();
+    let mut members = Vec::new();
+    for (length, raw) in [(1, b'a'), (90, b'b'), (101, 0xe9), (300, 0xff)] {
+        for kind in [MemberKind::File, MemberKind::Dir, MemberKind::Symlink] {
+            let mut member = Member::new(kind, vec![raw; length]);
+            member.modified = Some(Timestamp { secs: 9, nanos: 0 });
+            if kind == MemberKind::Symlink {
+                member.target = vec![raw; length + 1];
+            }
+            append_header(&member, &mut archive).unwrap();
+            members.push(member);
+        }
+    }
+    archive.extend_from_slice(&END);
+    let mut other = ::tar::Archive::new(&archive[..]);
+    let mut entries = other.entries().unwrap();
+    for member in members {
+        let entry = entries.next().unwrap().unwrap();
+        let mut path = entry.path_bytes().into_owned();
+        path.truncate(member.path.len());
+        assert_eq!(path, member.path);
+        let target = entry.link_name_bytes().unwrap_or_default();
+        assert_eq!(target, member.target);
+        assert_eq!(entry.header().mtime().unwrap(), 9);
+        assert_eq!(entry.header().mode().unwrap(), member.mode);
+        let is_dir = member.kind == MemberKind::Dir;
+        assert_eq!(entry.header().entry_type().is_dir(), is_dir);
+    }
+    assert!(entries.next().is_none());
 }

@@ -44,8 +44,9 @@ pub(crate) fn padding(stored: u64) -> usize {
 /// # Errors
 ///
 /// A member that no reader would take back as it was is refused: names that
-/// are empty or have a NUL in them, maps that overlap or leave the file, more
-/// than 1 MiB of attributes or map.
+/// are empty or have a NUL in them, extents that overlap, leave the file or,
+/// but for the last, aren't whole blocks of 512 bytes, more than 1 MiB of
+/// attributes or map.
 pub(crate) fn append_header(member: &Member, out: &mut Vec<u8>) -> Result<(), Refusal> {
     check(member)?;
     let map = sparse_map(member)?;
@@ -105,14 +106,19 @@ fn sparse_map(member: &Member) -> Result<Vec<u8>, Refusal> {
         .copied()
         .collect();
     let mut end = 0;
-    for &(offset, length) in &extents {
-        let next = offset.checked_add(length);
-        end = next
-            .filter(|&next| offset >= end && next <= member.size)
-            .ok_or_else(|| {
-                let what = "has data in overlapping places, or behind its end";
-                refuse(member, ErrorKind::Malformed, what)
-            })?;
+    for (at, &(offset, length)) in extents.iter().enumerate() {
+        let next = offset
+            .checked_add(length)
+            .filter(|&next| next <= member.size);
+        let is_whole = length.is_multiple_of(BLOCK as u64) || at + 1 == extents.len();
+        end = match next {
+            Some(next) if offset >= end && is_whole => next,
+            Some(_) | None => {
+                let what =
+                    "has data in places that overlap, aren't whole blocks, or are behind its end";
+                return Err(refuse(member, ErrorKind::Malformed, what));
+            }
+        };
     }
     // GNU tar makes the file as long as the map, whatever its size.
     if end < member.size || extents.is_empty() {
