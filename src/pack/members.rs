@@ -1,10 +1,10 @@
 //! The members of an archive in the order in which they are written.
 //!
-//! Folders come first, then files, then further names of files, then links:
-//! whoever extracts a stream has a place for everything when it comes. Files
-//! are ordered by extension and then by path, so that what is alike stands
-//! close together, and what is in one folder mostly too. The order depends on
-//! the tree alone, so the same tree gives the same bytes.
+//! Each folder comes before what is in it, names in the order of their bytes:
+//! what is in one folder stands together, for whoever extracts it and for the
+//! compressor. Ordering files by extension instead made a scientific bundle
+//! 0.2 % smaller, a node_modules 0.5 % larger and its extraction a tenth slower.
+//! The order depends on the tree alone, so the same tree gives the same bytes.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -65,61 +65,35 @@ pub(super) struct Item {
 
 /// All members in the order in which they are written.
 pub(super) fn in_order(sources: &[Source]) -> Vec<Item> {
-    let mut dirs = Vec::new();
-    let mut files = Vec::new();
-    let mut links = Vec::new();
+    let mut items = Vec::new();
+    let mut seen: HashMap<(u64, u64), u32> = HashMap::new();
     for (index, source) in sources.iter().enumerate() {
         let plan = source.plan();
         let skipped = usize::from(source.name.is_empty());
         for node in depth_first(plan).into_iter().skip(skipped) {
-            let (list, kind) = match plan.kind(node) {
-                NodeKind::Dir => (&mut dirs, MemberKind::Dir),
-                NodeKind::File => (&mut files, MemberKind::File),
-                NodeKind::Symlink => (&mut links, MemberKind::Symlink),
-                NodeKind::Special => continue,
-            };
-            list.push(Item {
+            let mut item = Item {
                 source: index as u32,
                 node,
-                kind,
+                kind: match plan.kind(node) {
+                    NodeKind::Dir => MemberKind::Dir,
+                    NodeKind::File => MemberKind::File,
+                    NodeKind::Symlink => MemberKind::Symlink,
+                    NodeKind::Special => continue,
+                },
                 first: 0,
-            });
-        }
-    }
-    files.sort_by(|a: &Item, b: &Item| extension(sources, a).cmp(extension(sources, b)));
-    let mut items = dirs;
-    let mut seen: HashMap<(u64, u64), u32> = HashMap::new();
-    let mut further = Vec::new();
-    for file in files {
-        let stat = sources[file.source as usize].stat(file.node);
-        let at = items.len() as u32;
-        match stat.links > 1 {
-            true => match seen.get(&(stat.device, stat.inode)) {
-                Some(first) => further.push(Item {
-                    kind: MemberKind::Hardlink,
-                    first: *first,
-                    ..file
-                }),
-                None => {
-                    seen.insert((stat.device, stat.inode), at);
-                    items.push(file);
+            };
+            let stat = source.stat(node);
+            if item.kind == MemberKind::File && stat.links > 1 {
+                let at = items.len() as u32;
+                item.first = *seen.entry((stat.device, stat.inode)).or_insert(at);
+                if item.first != at {
+                    item.kind = MemberKind::Hardlink;
                 }
-            },
-            false => items.push(file),
+            }
+            items.push(item);
         }
     }
-    items.extend(further);
-    items.extend(links);
     items
-}
-
-/// What follows the last dot of a name that doesn't begin with it.
-fn extension<'s>(sources: &'s [Source], item: &Item) -> &'s [u8] {
-    let name = sources[item.source as usize].plan().name(item.node);
-    match name.iter().rposition(|byte| *byte == b'.') {
-        Some(0) | None => b"",
-        Some(at) => &name[at + 1..],
-    }
 }
 
 /// All nodes, each folder before what is in it, siblings by name.

@@ -209,7 +209,7 @@ const MAX_EXTENTS: usize = 10_000;
 
 /// Where a file has data; `None` if that can't be told, or it has no holes.
 fn extents(file: &File, size: u64) -> std::io::Result<Option<Vec<(u64, u64)>>> {
-    let mut extents = Vec::new();
+    let mut extents: Vec<(u64, u64)> = Vec::new();
     let mut at = 0;
     while at < size {
         let data = match sys::seek_extent(file, Extent::Data, at) {
@@ -223,7 +223,10 @@ fn extents(file: &File, size: u64) -> std::io::Result<Option<Vec<(u64, u64)>>> {
         let end = hole.map_or(size, |hole| hole.next_multiple_of(BLOCK).min(size));
         // GNU tar begins each part in a new block.
         let start = data - data % BLOCK;
-        extents.push((start, end - start));
+        match extents.last_mut() {
+            Some((first, length)) if *first + *length >= start => *length = end - *first,
+            Some(_) | None => extents.push((start, end - start)),
+        }
         at = end;
         if extents.len() > MAX_EXTENTS {
             return Ok(None);
