@@ -5,6 +5,8 @@
 //! [`plan`](crate::plan) alone. They do judge framing: whatever two readers
 //! could understand in two ways is refused.
 
+pub(crate) mod zip;
+
 use std::fs::File;
 use std::io;
 

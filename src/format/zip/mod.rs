@@ -1,0 +1,33 @@
+//! Zip files: PKWARE's APPNOTE 6.3.10 and Info-ZIP's extra fields.
+//!
+//! A zip says all things twice, before each member and in the directory at its
+//! end, and readers differ in whom they believe. Here both have to say the
+//! same, and each byte of the file has to belong to exactly one of the members
+//! or to the directory. [`Directory`] reads files, [`StreamReader`] reads pipes
+//! and ends with the same directory, [`NewEntry`] writes.
+//!
+//! Not here: what a name or a target may be, sparse files, hard links (a zip
+//! has none), encryption, archives of several disks, guesses at code pages.
+
+mod check;
+mod end;
+mod entry;
+mod extra;
+mod input;
+mod local;
+mod method;
+mod read;
+mod records;
+mod stream;
+mod time;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use check::{Checked, decode, decode_whole};
+pub(crate) use entry::ZipEntry;
+pub(crate) use method::Method;
+pub(crate) use read::Directory;
+pub(crate) use stream::{LocalEntry, StreamReader};
+pub(crate) use write::{NewEntry, SizesIn, Width};
