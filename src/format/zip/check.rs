@@ -20,7 +20,7 @@ const DEFLATE_RATIO: u64 = 1032;
 
 /// A reader of the content of `entry`, from its compressed data on.
 pub(crate) fn decode<R: BufRead>(entry: &ZipEntry, raw: R) -> Result<Checked<R>, Refusal> {
-    Checked::known(entry.method, entry.sums(), raw)
+    Checked::known(entry.method, entry.flags, entry.sums(), raw)
         .map_err(|error| entry.blame(&Refusal::io(error)))
 }
 
@@ -42,7 +42,7 @@ pub(crate) fn decode_whole(
             match_sums(entry, out)
         }
         Method::Deflate64 | Method::Bzip2 | Method::Lzma | Method::Zstd | Method::Xz => {
-            Checked::known(entry.method, entry.sums(), compressed)
+            Checked::known(entry.method, entry.flags, entry.sums(), compressed)
                 .and_then(|mut reader| reader.read_to_end(out))
                 .map(drop)
         }
@@ -113,31 +113,34 @@ enum Progress {
 
 impl<R: BufRead> Checked<R> {
     /// Content of which `sums` are known, at the start of `raw`.
-    pub(super) fn known(method: Method, sums: Sums, raw: R) -> io::Result<Self> {
+    pub(super) fn known(method: Method, flags: u16, sums: Sums, raw: R) -> io::Result<Self> {
         let (crc32, size) = (sums.crc32, sums.uncompressed_size);
         let span = Span::new(raw, sums.compressed_size);
-        Self::new(method, span, Promise::Sums { crc32, size }, Some(size))
+        let decoder = Decoder::new(method, flags, span, Some(size))?;
+        Ok(Self::new(decoder, Promise::Sums { crc32, size }))
     }
 
     /// Content at the start of `raw` that says itself where it ends, or does
     /// so after `compressed_size` bytes.
-    pub(super) fn unknown(method: Method, compressed_size: u64, raw: R) -> io::Result<Self> {
-        Self::new(
-            method,
-            Span::new(raw, compressed_size),
-            Promise::Later,
-            None,
-        )
+    pub(super) fn unknown(
+        method: Method,
+        flags: u16,
+        compressed_size: u64,
+        raw: R,
+    ) -> io::Result<Self> {
+        let span = Span::new(raw, compressed_size);
+        let decoder = Decoder::new(method, flags, span, None)?;
+        Ok(Self::new(decoder, Promise::Later))
     }
 
-    fn new(method: Method, raw: Span<R>, promise: Promise, size: Option<u64>) -> io::Result<Self> {
-        Ok(Self {
-            decoder: Decoder::new(method, raw, size)?,
+    fn new(decoder: Decoder<Span<R>>, promise: Promise) -> Self {
+        Self {
+            decoder,
             promise,
             crc: crc32fast::Hasher::new(),
             given: 0,
             progress: Progress::Reading,
-        })
+        }
     }
 
     /// What lies behind the data, and what the content was. Only after it was

@@ -7,7 +7,7 @@
 //! Names stay the bytes that they are, whether or not the header says that
 //! they are UTF-8: no code page is guessed.
 
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead};
 
 use super::extra::{Extras, Wide};
 use super::method::Method;

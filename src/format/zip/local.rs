@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use super::entry::{ZipEntry, refuse_flags};
 use super::extra::{Extras, Wide};
+use super::method::Method;
 use super::records::{Descriptor, Descriptor64, LocalHeader, flag};
 use super::time;
 use crate::error::Refusal;
@@ -62,16 +63,17 @@ impl Local {
         self.flags & flag::DESCRIPTOR != 0
     }
 
-    /// Refuses this header of the name `name` where it isn't `entry`'s.
-    pub(super) fn agrees(&self, name: &[u8], entry: &ZipEntry) -> Result<(), Refusal> {
-        if name != &*entry.name {
-            return Err(disagree("name"));
-        }
+    /// Refuses this header where it isn't `entry`'s, the name apart.
+    pub(super) fn agrees(&self, entry: &ZipEntry) -> Result<(), Refusal> {
         if self.method != entry.method.number() {
             return Err(disagree("compression method"));
         }
-        if (self.flags ^ entry.flags) & flag::UTF8 != 0 {
+        let differs = self.flags ^ entry.flags;
+        if differs & flag::UTF8 != 0 {
             return Err(disagree("encoding of the name"));
+        }
+        if entry.method == Method::Lzma && differs & flag::LZMA_MARKER != 0 {
+            return Err(disagree("end of the data"));
         }
         let (here, there) = (self.sums, entry.sums());
         let may_lack = self.has_descriptor();
@@ -90,6 +92,16 @@ impl Local {
 }
 
 impl ZipEntry {
+    /// Refuses another name in the local header, stored bytes against stored
+    /// bytes.
+    pub(super) fn is_called(&self, name: &[u8]) -> Result<(), Refusal> {
+        if name == &*self.name {
+            Ok(())
+        } else {
+            Err(disagree("name"))
+        }
+    }
+
     pub(super) fn sums(&self) -> Sums {
         Sums {
             crc32: self.crc32,
@@ -192,8 +204,9 @@ impl<'s, S: ReadAt + ?Sized> Window<'s, S> {
         let name_size = usize::from(header.name_size);
         let size = LocalHeader::SIZE + name_size + usize::from(header.extra_size);
         let (name, extra) = self.get(at, size)?[LocalHeader::SIZE..].split_at(name_size);
+        entry.is_called(name)?;
         let local = Local::new(&header, name, extra)?;
-        local.agrees(name, entry)?;
+        local.agrees(entry)?;
         let start = at + size as u64;
         let end = start
             .checked_add(entry.compressed_size)

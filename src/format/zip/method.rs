@@ -95,13 +95,21 @@ pub(super) enum Decoder<R: BufRead> {
 
 impl<R: BufRead> Decoder<R> {
     /// A reader of `raw` decompressed; `size` is the content's, where known.
-    pub(super) fn new(method: Method, mut raw: R, size: Option<u64>) -> io::Result<Self> {
+    pub(super) fn new(
+        method: Method,
+        flags: u16,
+        mut raw: R,
+        size: Option<u64>,
+    ) -> io::Result<Self> {
         Ok(match method {
             Method::Stored => Decoder::Stored(raw),
             Method::Deflate => Decoder::Deflate(flate2::bufread::DeflateDecoder::new(raw)),
             Method::Deflate64 => Decoder::Deflate64(deflate64::Deflate64Decoder::with_buffer(raw)),
             Method::Bzip2 => Decoder::Bzip2(bzip2::bufread::BzDecoder::new(raw)),
             Method::Lzma => {
+                // With both a marker and a size, liblzma takes the marker for
+                // damage where it comes in pieces.
+                let size = size.filter(|_| flags & flag::LZMA_MARKER == 0);
                 let header = Cursor::new(lzma_header(&mut raw, size)?);
                 let stream = Stream::new_lzma_decoder(XZ_MEMORY)?;
                 let raw = header.chain(raw);

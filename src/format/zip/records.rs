@@ -30,11 +30,7 @@ macro_rules! record {
             pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
                 let mut rest = bytes.get(..Self::SIZE)?.strip_prefix(&Self::SIGNATURE)?;
                 Some(Self {
-                    $($field: {
-                        let (field, after) = rest.split_first_chunk()?;
-                        rest = after;
-                        <$type>::from_le_bytes(*field)
-                    },)*
+                    $($field: <$type>::from_le_bytes(take(&mut rest)?),)*
                 })
             }
 
@@ -141,6 +137,13 @@ record! {
         record_offset: u64,
         disks: u32,
     }
+}
+
+/// The next bytes of `rest`.
+fn take<const SIZE: usize>(rest: &mut &[u8]) -> Option<[u8; SIZE]> {
+    let (taken, after) = rest.split_first_chunk()?;
+    *rest = after;
+    Some(*taken)
 }
 
 /// Archive extra data record, 4.3.11: only encrypted archives have one.

@@ -202,7 +202,8 @@ impl Seen {
                 "its local header isn't where the directory says",
             ));
         }
-        self.local.agrees(&self.name, entry)?;
+        entry.is_called(&self.name)?;
+        self.local.agrees(entry)?;
         if self.sums != entry.sums() {
             return Err(Refusal::malformed("its content and the directory disagree"));
         }
@@ -284,7 +285,7 @@ fn open<R: Read>(
 ) -> Result<(Checked<Input<R>>, Option<u64>), Refusal> {
     let sums = local.sums;
     if !local.has_descriptor() {
-        let content = Checked::known(method, sums, input).map_err(Refusal::io)?;
+        let content = Checked::known(method, local.flags, sums, input).map_err(Refusal::io)?;
         return Ok((content, Some(sums.uncompressed_size)));
     }
     let is_sized = sums.compressed_size != 0;
@@ -302,7 +303,8 @@ fn open<R: Read>(
         )
         .with_hint(SAVE_IT));
     };
-    let content = Checked::unknown(method, compressed_size, input).map_err(Refusal::io)?;
+    let content =
+        Checked::unknown(method, local.flags, compressed_size, input).map_err(Refusal::io)?;
     let size = (sums.uncompressed_size != 0).then_some(sums.uncompressed_size);
     Ok((content, size))
 }

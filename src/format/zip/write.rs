@@ -25,6 +25,7 @@ const VERSION_MADE_BY: u16 = 30;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct NewEntry<'m> {
     pub(crate) member: &'m Member,
+    /// LZMA data has to end in a marker.
     pub(crate) method: Method,
     pub(crate) crc32: u32,
     pub(crate) compressed_size: u64,
@@ -267,7 +268,7 @@ impl<'m> Common<'m> {
         Ok(Self {
             member,
             name_size,
-            flags: flags(member, entry.sizes),
+            flags: flags(entry),
             dos_time,
             dos_date,
             attributes: (file_type | mode) << 16 | dos,
@@ -297,13 +298,17 @@ impl<'m> Common<'m> {
     }
 }
 
-fn flags(member: &Member, sizes: SizesIn) -> u16 {
+fn flags(entry: &NewEntry<'_>) -> u16 {
+    let path = &entry.member.path;
     let mut flags = 0;
     // Names that aren't UTF-8 can't be told from a code page: they go without.
-    if !member.path.is_ascii() && std::str::from_utf8(&member.path).is_ok() {
+    if !path.is_ascii() && std::str::from_utf8(path).is_ok() {
         flags |= flag::UTF8;
     }
-    match sizes {
+    if entry.method == Method::Lzma {
+        flags |= flag::LZMA_MARKER;
+    }
+    match entry.sizes {
         SizesIn::Header => {}
         SizesIn::Descriptor(_) => flags |= flag::DESCRIPTOR,
     }
