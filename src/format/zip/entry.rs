@@ -286,9 +286,9 @@ fn agree(kind: MemberKind, slash: Slash) -> Result<MemberKind, Refusal> {
         (MemberKind::Dir, Slash::None) => Err(Refusal::malformed(
             "it is a folder whose name has no slash at its end",
         )),
-        (_, Slash::AtTheEnd) => Err(Refusal::malformed(
-            "its name has a folder's slash at its end, and it is none",
-        )),
-        (_, Slash::None) => Ok(kind),
+        (MemberKind::File | MemberKind::Symlink | MemberKind::Hardlink, Slash::AtTheEnd) => Err(
+            Refusal::malformed("its name has a folder's slash at its end, and it is none"),
+        ),
+        (MemberKind::File | MemberKind::Symlink | MemberKind::Hardlink, Slash::None) => Ok(kind),
     }
 }

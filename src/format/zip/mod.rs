@@ -30,4 +30,6 @@ pub(crate) use entry::ZipEntry;
 pub(crate) use method::Method;
 pub(crate) use read::Directory;
 pub(crate) use stream::{LocalEntry, StreamReader};
-pub(crate) use write::{NewEntry, SizesIn, Width};
+pub(crate) use write::{
+    NewEntry, SizesIn, Width, central_header, data_descriptor, end_records, local_header,
+};

@@ -156,8 +156,19 @@ impl<R: Read> StreamReader<R> {
             match self.read(&mut sink) {
                 Ok(0) => return Ok(()),
                 Ok(_) => {}
-                Err(error) => return Err(Refusal::io(error)),
+                Err(error) => return Err(self.blame(error)),
             }
+        }
+    }
+
+    /// An error of the content of the last member, of which the archive's own
+    /// faults name the member; those of the source name none.
+    fn blame(&self, error: io::Error) -> Refusal {
+        match (error.kind(), self.seen.last()) {
+            (io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof, Some(seen)) => {
+                of_member(&seen.name, &Refusal::io(error))
+            }
+            _ => Refusal::io(error),
         }
     }
 

@@ -64,25 +64,27 @@ pub(crate) fn local_header(entry: &NewEntry<'_>, out: &mut Vec<u8>) -> Result<()
         ),
         SizesIn::Descriptor(_) => (0, [0, 0]),
     };
-    let is_wide = match entry.sizes {
-        SizesIn::Header => sizes.iter().any(|size| *size >= IN_ZIP64.into()),
-        SizesIn::Descriptor(width) => width == Width::Eight,
+    let width = match entry.sizes {
+        SizesIn::Header if sizes.iter().any(|size| *size >= IN_ZIP64.into()) => Width::Eight,
+        SizesIn::Header => Width::Four,
+        SizesIn::Descriptor(width) => width,
     };
     let mut fields = Vec::new();
     // Here the field always has both, 4.5.3.
-    let [uncompressed_size, compressed_size] = if is_wide {
-        append_field(
-            extra::ZIP64,
-            &sizes.map(u64::to_le_bytes).concat(),
-            &mut fields,
-        );
-        [IN_ZIP64; 2]
-    } else {
-        sizes.map(|size| size as u32)
+    let [uncompressed_size, compressed_size] = match width {
+        Width::Four => sizes.map(|size| size as u32),
+        Width::Eight => {
+            append_field(
+                extra::ZIP64,
+                &sizes.map(u64::to_le_bytes).concat(),
+                &mut fields,
+            );
+            [IN_ZIP64; 2]
+        }
     };
     fields.extend_from_slice(&common.timestamp);
     LocalHeader {
-        version_needed: common.version_needed(is_wide),
+        version_needed: common.version_needed(width),
         flags: common.flags,
         method: entry.method.number(),
         dos_time: common.dos_time,
@@ -149,8 +151,11 @@ pub(crate) fn central_header(entry: &NewEntry<'_>, out: &mut Vec<u8>) -> Result<
         append_field(extra::ZIP64, &wide, &mut fields);
     }
     fields.extend_from_slice(&common.timestamp);
-    let is_wide = !wide.is_empty() || entry.sizes == SizesIn::Descriptor(Width::Eight);
-    let version_needed = common.version_needed(is_wide);
+    let width = match entry.sizes {
+        SizesIn::Header | SizesIn::Descriptor(Width::Four) if wide.is_empty() => Width::Four,
+        SizesIn::Header | SizesIn::Descriptor(Width::Four | Width::Eight) => Width::Eight,
+    };
+    let version_needed = common.version_needed(width);
     let made_by = version_needed.max(VERSION_MADE_BY) | u16::from(system::UNIX) << 8;
     CentralHeader {
         made_by,
@@ -282,11 +287,10 @@ impl<'m> Common<'m> {
         })
     }
 
-    fn version_needed(&self, is_wide: bool) -> u16 {
-        if is_wide {
-            self.least_version.max(VERSION_ZIP64)
-        } else {
-            self.least_version
+    fn version_needed(&self, width: Width) -> u16 {
+        match width {
+            Width::Four => self.least_version,
+            Width::Eight => self.least_version.max(VERSION_ZIP64),
         }
     }
 

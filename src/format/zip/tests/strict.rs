@@ -172,32 +172,33 @@ fn zip64_end_records_agree_with_the_end_record() {
         bytes
     };
     unpack(&build(zip64, locator)).unwrap();
-    let mut other = zip64;
-    other.rest_size = 45;
-    malformed(&build(other, locator), "another size than it says");
-    let mut other = zip64;
-    other.entries_here = 1;
-    refused(
-        &build(other, locator),
-        ErrorKind::UnknownFormat,
-        "several disks",
-    );
-    let mut other = zip64;
-    (other.entries, other.entries_here) = (1, 1);
-    malformed(&build(other, locator), "record disagree");
-    let mut other = zip64;
-    other.directory_size -= 1;
-    malformed(&build(other, locator), "record disagree");
-    let mut other = locator;
-    other.record_offset -= 1;
-    malformed(&build(zip64, other), "where its locator says");
-    let mut other = locator;
-    other.disks = 2;
-    refused(
-        &build(zip64, other),
-        ErrorKind::UnknownFormat,
-        "several disks",
-    );
+    type Break = fn(&mut records::End64Record, &mut records::Locator);
+    let disks = (ErrorKind::UnknownFormat, "several disks");
+    let cases: [(Break, (ErrorKind, &str)); 6] = [
+        (
+            |zip64, _| zip64.rest_size = 45,
+            (ErrorKind::Malformed, "another size than it says"),
+        ),
+        (|zip64, _| zip64.entries_here = 1, disks),
+        (|_, locator| locator.disks = 2, disks),
+        (
+            |zip64, _| (zip64.entries, zip64.entries_here) = (1, 1),
+            (ErrorKind::Malformed, "record disagree"),
+        ),
+        (
+            |zip64, _| zip64.directory_size -= 1,
+            (ErrorKind::Malformed, "record disagree"),
+        ),
+        (
+            |_, locator| locator.record_offset -= 1,
+            (ErrorKind::Malformed, "where its locator says"),
+        ),
+    ];
+    for (damage, (kind, said)) in cases {
+        let (mut zip64, mut locator) = (zip64, locator);
+        damage(&mut zip64, &mut locator);
+        refused(&build(zip64, locator), kind, said);
+    }
     let mut broken = build(zip64, locator);
     broken[at as usize] = 0;
     malformed(&broken, "before its locator");
