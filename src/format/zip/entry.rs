@@ -202,7 +202,7 @@ fn member(
     let mut member = Member::new(kind, path);
     member.mode = mode.unwrap_or(member.mode);
     member.modified = extras
-        .modified
+        .modified()
         .or_else(|| time::from_dos(header.dos_date, header.dos_time));
     (member.uid, member.gid) = extras.owner.unwrap_or_default();
     if kind == MemberKind::File {

@@ -15,7 +15,9 @@ use crate::sys::Timestamp;
 pub(super) struct Extras<'a> {
     /// The Zip64 field's bytes: which numbers they are, the header knows.
     zip64: Option<&'a [u8]>,
-    pub(super) modified: Option<Timestamp>,
+    /// The modification time by each field that has one, the most trusted
+    /// first: extended timestamp, NTFS, Unix.
+    modified: [Option<Timestamp>; 3],
     pub(super) owner: Option<(u64, u64)>,
 }
 
@@ -43,7 +45,7 @@ impl<'a> Extras<'a> {
             };
             bytes = after;
             seen.add(header)?;
-            extras.take(header, field, name, &seen)?;
+            extras.take(header, field, name)?;
         }
         if bytes.iter().any(|byte| *byte != 0) {
             return Err(Refusal::malformed("bytes behind the last extra field"));
@@ -51,26 +53,17 @@ impl<'a> Extras<'a> {
         Ok(extras)
     }
 
-    fn take(
-        &mut self,
-        header: u16,
-        field: &'a [u8],
-        name: &[u8],
-        seen: &Seen,
-    ) -> Result<(), Refusal> {
+    /// When the content was last modified, where a field says so.
+    pub(super) fn modified(&self) -> Option<Timestamp> {
+        self.modified.into_iter().flatten().next()
+    }
+
+    fn take(&mut self, header: u16, field: &'a [u8], name: &[u8]) -> Result<(), Refusal> {
         match header {
             extra::ZIP64 => self.zip64 = Some(field),
-            extra::TIMESTAMP => {
-                // Seconds are all that this field has, and NTFS agrees with it
-                // to the second wherever both are written.
-                if let Some(time) = extended_timestamp(field)? {
-                    self.modified = Some(time);
-                }
-            }
-            extra::NTFS if !seen.has(extra::TIMESTAMP) => self.modified = ntfs_times(field)?,
-            extra::NTFS => {
-                ntfs_times(field)?;
-            }
+            extra::TIMESTAMP => self.modified[0] = extended_timestamp(field)?,
+            extra::NTFS => self.modified[1] = ntfs_times(field)?,
+            extra::UNIX_TIMES => self.modified[2] = Some(unix_times(field)?),
             extra::UNICODE_PATH => unicode_path(field, name)?,
             extra::UNIX_OWNER => self.owner = unix_owner(field)?,
             extra::AES | extra::STRONG_ENCRYPTION => {
@@ -121,7 +114,8 @@ impl<'a> Extras<'a> {
 struct Seen(u8);
 
 impl Seen {
-    const READ: [u16; 5] = [
+    const READ: [u16; 6] = [
+        extra::UNIX_TIMES,
         extra::ZIP64,
         extra::TIMESTAMP,
         extra::UNICODE_PATH,
@@ -168,6 +162,18 @@ fn extended_timestamp(field: &[u8]) -> Result<Option<Timestamp>, Refusal> {
         secs: i64::from(i32::from_le_bytes(*secs)),
         nanos: 0,
     }))
+}
+
+/// The modification time of Unix times: access and modification, and in local
+/// headers user and group.
+fn unix_times(field: &[u8]) -> Result<Timestamp, Refusal> {
+    match field {
+        [_, _, _, _, a, b, c, d] | [_, _, _, _, a, b, c, d, _, _, _, _] => Ok(Timestamp {
+            secs: i64::from(i32::from_le_bytes([*a, *b, *c, *d])),
+            nanos: 0,
+        }),
+        _ => Err(Refusal::malformed("its Unix times have a wrong size")),
+    }
 }
 
 /// The modification time of an NTFS field: four reserved bytes, then
@@ -256,6 +262,7 @@ mod tests {
             ("wrong size", field(extra::TIMESTAMP, &[1])),
             ("wrong size", field(extra::TIMESTAMP, &[])),
             ("wrong size", field(extra::NTFS, &[0; 3])),
+            ("wrong size", field(extra::UNIX_TIMES, &[0; 9])),
             ("wrong size", field(extra::UNIX_OWNER, &[1, 4, 0, 0])),
             ("another name", field(extra::UNICODE_PATH, b"\x01----other")),
             ("too short", field(extra::UNICODE_PATH, b"\x01---")),
@@ -293,8 +300,11 @@ mod tests {
         ]
         .concat();
         let extras = Extras::parse(&bytes, b"").unwrap();
-        assert_eq!(extras.modified.map(|time| time.secs), Some(-1));
+        assert_eq!(extras.modified().map(|time| time.secs), Some(-1));
         assert_eq!(extras.owner, Some((1000, 1)));
+        let bytes = field(extra::UNIX_TIMES, &[9, 0, 0, 0, 7, 0, 0, 0]);
+        let extras = Extras::parse(&bytes, b"").unwrap();
+        assert_eq!(extras.modified().map(|time| time.secs), Some(7));
     }
 
     #[test]

@@ -52,7 +52,7 @@ impl Local {
                 uncompressed_size: wide.uncompressed_size,
             },
             modified: extras
-                .modified
+                .modified()
                 .or_else(|| time::from_dos(header.dos_date, header.dos_time)),
         })
     }

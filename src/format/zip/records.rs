@@ -194,6 +194,8 @@ pub(super) mod extra {
     pub(in super::super) const STRONG_ENCRYPTION: u16 = 0x0017;
     /// Extended timestamp, Info-ZIP.
     pub(in super::super) const TIMESTAMP: u16 = 0x5455;
+    /// Unix times, Info-ZIP's first generation, which macOS still writes.
+    pub(in super::super) const UNIX_TIMES: u16 = 0x5855;
     /// Unicode path, 4.6.9.
     pub(in super::super) const UNICODE_PATH: u16 = 0x7075;
     /// Unix user and group, Info-ZIP's third generation.
