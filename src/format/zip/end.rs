@@ -1,10 +1,9 @@
 //! The end of a zip file: where its directory is, and of how many members.
 //!
-//! Readers that search the end backwards and readers that stop at the first
-//! fit find different archives in the same bytes. So there has to be exactly
-//! one end record whose comment ends with the file, and no second signature in
-//! that comment. A Zip64 record stands directly before its locator, and that
-//! directly before the end record.
+//! Readers that search backwards and readers that stop at the first fit find
+//! different archives in the same bytes. So exactly one end record has to have
+//! a comment that ends with the file, with no second signature in it. A Zip64
+//! record stands directly before its locator, that directly before the end.
 //!
 //! Bytes before the first member (a self-extracting program) are accepted only
 //! where all offsets are counted from behind them, so that the first member is
