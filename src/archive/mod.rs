@@ -5,7 +5,7 @@
 
 pub(crate) mod index;
 pub(crate) mod members;
-mod zipped;
+pub(crate) mod zipped;
 
 use std::fs::File;
 use std::io::{self, Cursor, Read};

@@ -11,6 +11,7 @@ mod finish;
 mod frames;
 mod intake;
 mod limits;
+mod piped;
 mod run;
 mod stream;
 mod target;

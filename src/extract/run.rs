@@ -31,7 +31,7 @@ use super::intake::{Intake, Mode, OPERATION};
 use super::limits::Meter;
 use super::target::{self, Target};
 use super::tree::{Choice, Tree};
-use super::{AfterEnd, AppleDouble, Options, Outcome, frames, stream, zipped};
+use super::{AfterEnd, AppleDouble, Options, Outcome, frames, piped, stream, zipped};
 
 /// Extracts `opened` into `destination`.
 pub(super) fn run(
@@ -207,7 +207,7 @@ impl Extraction<'_> {
                 zipped::extract(&file, length, intake, site, &check, threads, self.progress)
             }
             (Kind::Zip, Input::Stream(reader)) => {
-                zipped::extract_stream(reader, intake, site, threads, self.progress)
+                piped::extract(reader, intake, site, threads, self.progress)
             }
             (Kind::Tar(codec), Input::File(file, length)) => {
                 if codec == Codec::Zstd

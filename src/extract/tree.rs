@@ -184,6 +184,33 @@ impl<'o> Tree<'o> {
         &self.folders[&node]
     }
 
+    /// The mode that a member's file or folder will have: never set-user-ID,
+    /// set-group-ID or sticky.
+    pub(super) fn mode_of(&self, member: &Member) -> u32 {
+        member.mode & 0o777 & !self.choice.umask
+    }
+
+    /// The bytes that a file was announced with.
+    pub(super) fn size(&self, node: NodeId) -> u64 {
+        self.members.plan().size(node)
+    }
+
+    /// Replaces what is set on a folder at the end.
+    pub(super) fn set_attributes(&mut self, node: NodeId, member: &Member) {
+        let attributes = self.attributes_of(member);
+        self.attributes.insert(node, attributes);
+    }
+
+    /// Makes a link of what came as a file.
+    pub(super) fn become_link(&mut self, node: NodeId, member: &Member) -> Result<(), Refusal> {
+        self.counts.files -= 1;
+        self.counts.symlinks += 1;
+        self.counts.bytes -= self.size(node);
+        self.members.become_link(node, &member.target)?;
+        self.set_attributes(node, member);
+        Ok(())
+    }
+
     /// The mode that a folder will have.
     pub(super) fn dir_mode(&self, node: NodeId) -> u32 {
         const USUAL: u32 = 0o755;
@@ -221,8 +248,7 @@ impl<'o> Tree<'o> {
                     MemberKind::Symlink => FileType::Symlink,
                     MemberKind::File | MemberKind::Hardlink => FileType::File,
                 },
-                // Never set-user-ID, set-group-ID or sticky.
-                mode: member.mode & 0o777 & !self.choice.umask,
+                mode: self.mode_of(member),
                 size: member.size,
                 allocated: member.size,
                 modified,

@@ -1,24 +1,208 @@
-use super::intake::Intake;
-use crate::dest::writer::Site;
-use crate::error::Result;
-use crate::progress::Progress;
-pub(super) fn extract(
-    _: &std::fs::File,
-    _: u64,
-    _: &mut Intake<'_>,
-    _: &Site<'_>,
-    _: &dyn Fn(&Intake<'_>) -> Result<()>,
-    _: usize,
-    _: &dyn Progress,
-) -> Result<()> {
-    todo!()
+//! A zip in a file: members by themselves, on all threads.
+//!
+//! The directory is read and compared with every local header first, so all is
+//! checked before the first byte is written.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::ops::Range;
+
+use libdeflater::Decompressor;
+
+use crate::archive::zipped::member;
+use crate::dest::writer::{NewFile, Site, Writer};
+use crate::error::{Refusal, Result};
+use crate::format::ReadAt;
+use crate::format::zip::{Directory, ZipEntry, decode, decode_whole};
+use crate::pool::{self, Queue};
+use crate::progress::{Phase, Progress, Total};
+
+use super::intake::{Intake, Mode};
+use super::tree::Accepted;
+
+/// Members with more content than this are decoded piece by piece.
+const WHOLE: u64 = 8 << 20;
+
+/// Bytes of an archive that are read at a time, with all members in them.
+const BATCH: u64 = 512 << 10;
+
+/// Content that is decoded at a time of a large member.
+const PIECE: usize = 256 << 10;
+
+/// A file that is to be made, and where its data is.
+struct Slot<'d> {
+    entry: &'d ZipEntry,
+    data: Range<u64>,
+    new: NewFile,
 }
-pub(super) fn extract_stream(
-    _: Box<dyn std::io::Read + Send + '_>,
-    _: &mut Intake<'_>,
-    _: &Site<'_>,
-    _: usize,
-    _: &dyn Progress,
+
+/// Slots that one worker extracts at a time.
+type Batch = Range<usize>;
+
+/// Extracts the zip `file` of `length` bytes.
+pub(super) fn extract(
+    file: &File,
+    length: u64,
+    intake: &mut Intake<'_>,
+    site: &Site<'_>,
+    check: &dyn Fn(&Intake<'_>) -> Result<()>,
+    threads: usize,
+    progress: &dyn Progress,
 ) -> Result<()> {
-    todo!()
+    let directory = Directory::read(file, length).map_err(|refusal| intake.refused(refusal))?;
+    let slots = plan(file, &directory, intake)?;
+    let announced = intake.tree.meter.check_announced(length);
+    announced.map_err(|refusal| intake.refused(refusal))?;
+    check(intake)?;
+    intake.is_checked = true;
+    if intake.mode == Mode::Look {
+        return Ok(());
+    }
+    intake.make_dirs(site)?;
+    let total = Total {
+        entries: Some(intake.tree.counts.entries()),
+        bytes: Some(intake.tree.counts.bytes),
+    };
+    let intake = &*intake;
+    let work = |queue: &mut Queue<'_, Batch>| {
+        let mut worker = Worker {
+            file,
+            intake,
+            writer: site.writer(),
+            scratch: Decompressor::new(),
+            stored: Vec::new(),
+            raw: Vec::new(),
+        };
+        while let Some(batch) = queue.next() {
+            worker.extract(&slots[batch])?;
+        }
+        Ok(())
+    };
+    let report = || progress.report(&site.counters.status(Phase::Extracting, total));
+    pool::run(threads, batches(&slots), work, report)?;
+    Ok(())
+}
+
+/// Takes all members into the tree, and notes the files among them in the order
+/// of their data.
+fn plan<'d>(
+    file: &File,
+    directory: &'d Directory,
+    intake: &mut Intake<'_>,
+) -> Result<Vec<Slot<'d>>> {
+    let ranges = directory.check_all_local(file);
+    let ranges = ranges.map_err(|refusal| intake.refused(refusal))?;
+    let mut slots = Vec::with_capacity(ranges.len());
+    for (entry, data) in directory.entries().iter().zip(ranges) {
+        let member = member(file, directory, entry).map_err(|refusal| intake.refused(refusal))?;
+        match intake.accept(member)? {
+            Accepted::LeftOut | Accepted::Other(_) => {}
+            Accepted::File(_, new) => slots.push(Slot { entry, data, new }),
+        }
+    }
+    slots.sort_by_key(|slot| slot.data.start);
+    Ok(slots)
+}
+
+/// Cuts the slots into batches, the large ones last: a worker takes the last
+/// batch first, and nobody waits for a large one at the end.
+fn batches(slots: &[Slot<'_>]) -> Vec<Batch> {
+    let mut batches = Vec::new();
+    let mut large = Vec::new();
+    let mut first = 0;
+    for (number, slot) in slots.iter().enumerate() {
+        if slot.entry.uncompressed_size > WHOLE {
+            if first < number {
+                batches.push(first..number);
+            }
+            large.push(number..number + 1);
+            first = number + 1;
+        } else if slot.data.end - slots[first].data.start > BATCH && first < number {
+            batches.push(first..number);
+            first = number;
+        }
+    }
+    if first < slots.len() {
+        batches.push(first..slots.len());
+    }
+    batches.reverse();
+    batches.extend(large);
+    batches
+}
+
+struct Worker<'w> {
+    file: &'w File,
+    intake: &'w Intake<'w>,
+    writer: Writer<'w>,
+    scratch: Decompressor,
+    stored: Vec<u8>,
+    raw: Vec<u8>,
+}
+
+impl Worker<'_> {
+    fn extract(&mut self, slots: &[Slot<'_>]) -> Result<()> {
+        match slots {
+            [] => Ok(()),
+            [slot] if slot.entry.uncompressed_size > WHOLE => self.extract_large(slot),
+            [first, .., last] => self.extract_whole(slots, first.data.start..last.data.end),
+            [only] => self.extract_whole(slots, only.data.clone()),
+        }
+    }
+
+    fn extract_whole(&mut self, slots: &[Slot<'_>], range: Range<u64>) -> Result<()> {
+        let refused = |refusal| self.intake.refused(refusal);
+        self.stored.resize((range.end - range.start) as usize, 0);
+        let read = self.file.read_exact_at(&mut self.stored, range.start);
+        read.map_err(|error| refused(Refusal::io(error)))?;
+        for slot in slots {
+            let start = (slot.data.start - range.start) as usize;
+            let stored = &self.stored[start..start + (slot.data.end - slot.data.start) as usize];
+            let decoded = decode_whole(slot.entry, stored, &mut self.raw, &mut self.scratch);
+            decoded.map_err(refused)?;
+            let part = (!self.raw.is_empty()).then_some((0, self.raw.as_slice()));
+            self.writer.write_whole(&slot.new, part)?;
+        }
+        Ok(())
+    }
+
+    fn extract_large(&mut self, slot: &Slot<'_>) -> Result<()> {
+        let refused = |refusal| self.intake.refused(refusal);
+        let section = Section {
+            file: self.file,
+            range: slot.data.clone(),
+        };
+        let raw = BufReader::with_capacity(PIECE, section);
+        let mut reader = decode(slot.entry, raw).map_err(refused)?;
+        let file = self.writer.create(&slot.new)?;
+        self.raw.resize(PIECE, 0);
+        let mut at = 0;
+        loop {
+            let count = match reader.read(&mut self.raw) {
+                Ok(0) => break,
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(refused(slot.entry.blame(&Refusal::io(error)))),
+            };
+            self.writer
+                .write(&file, &slot.new, at, &self.raw[..count])?;
+            at += count as u64;
+        }
+        self.writer.finish(file, &slot.new)
+    }
+}
+
+/// A part of a file, to be read once.
+struct Section<'f> {
+    file: &'f File,
+    range: Range<u64>,
+}
+
+impl Read for Section<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = usize::try_from(self.range.end - self.range.start).unwrap_or(usize::MAX);
+        let most = buffer.len().min(left);
+        let count = self.file.read_at(&mut buffer[..most], self.range.start)?;
+        self.range.start += count as u64;
+        Ok(count)
+    }
 }

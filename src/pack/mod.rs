@@ -112,6 +112,17 @@ pub enum Frames {
     Single,
 }
 
+/// How a zip's members are compressed. What doesn't become smaller is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ZipMethod {
+    /// As every reader of zips knows it.
+    #[default]
+    Deflate,
+    /// Smaller and faster, for readers that know it. Files of more than 16 MiB
+    /// are compressed with Deflate all the same.
+    Zstd,
+}
+
 /// What to leave out: is given each path from the source's root.
 pub type Exclude = Box<dyn Fn(&Path) -> bool + Send + std::marker::Sync>;
 
@@ -130,6 +141,8 @@ pub struct Options {
     pub root: RootName,
     /// How zstd frames are cut.
     pub frames: Frames,
+    /// How a zip's members are compressed.
+    pub zip_method: ZipMethod,
     /// What to do with devices, FIFOs and sockets.
     pub special_files: SpecialFiles,
     /// Leaves out what this says, with all below it.

@@ -19,7 +19,7 @@ use crate::scan::{self, Detail};
 use crate::sys::{self, Dir};
 
 use super::members::{self, Item, Source, Style};
-use super::unit::{Reader, Unit, cut};
+use super::unit::{Reader, Sizes, Unit, cut};
 use super::{Format, Frames, Options, Outcome, RootName, tar, zip};
 
 /// What all workers of a packing have in common.
@@ -243,14 +243,17 @@ fn write(
         profile: options.profile,
         number: options.level,
     };
-    let (size, whole) = match options.format {
-        Format::Zip => (zip::UNIT, zip::LARGEST_WHOLE),
+    let sizes = match options.format {
+        Format::Zip => Sizes {
+            unit: zip::UNIT,
+            whole: zip::LARGEST_WHOLE,
+            part: zip::PART,
+        },
         Format::Tar | Format::TarGz | Format::TarBz2 | Format::TarXz | Format::TarZst => {
-            let codec = codec_of(options.format);
-            (codec.unit_size() as u64, tar::largest_whole(codec))
+            tar::sizes(codec_of(options.format))
         }
     };
-    let mut units = cut(sources, &items, size, whole);
+    let mut units = cut(sources, &items, sizes);
     if units.is_empty() {
         units.push(Unit::Members(0..0));
     }
@@ -274,7 +277,7 @@ fn write(
     let failed = |error| job.write_error(error);
     let codec = codec_of(options.format);
     let (mut writer, written) = match (options.format, options.frames) {
-        (Format::Zip, _) => zip::pack(&job, writer, progress)?,
+        (Format::Zip, _) => zip::pack(&job, options.zip_method, writer, progress)?,
         (Format::TarZst, Frames::Single) => {
             let workers = u32::try_from(job.threads).unwrap_or(u32::MAX);
             let counted = Counted { writer, written: 0 };

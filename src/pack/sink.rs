@@ -23,8 +23,9 @@ pub(super) trait Product: Send {
 
 /// What takes note of units, in order, and may put bytes around them.
 pub(super) trait Ledger<P>: Send {
-    /// Notes `product`, which begins `offset` bytes from the archive's start.
-    fn note(&mut self, product: &P, offset: u64) -> Result<(), Refusal>;
+    /// Notes `product`, which begins `offset` bytes from the archive's start, and
+    /// adds to its bytes what belongs behind them.
+    fn note(&mut self, product: &mut P, offset: u64) -> Result<(), Refusal>;
 }
 
 /// Where units are written.
@@ -88,11 +89,11 @@ impl<W: Write + Send, P: Product, L: Ledger<P>> Sink<W, P, L> {
         state.done.insert(number, product);
         loop {
             let next = state.next;
-            let Some(product) = state.done.remove(&next) else {
+            let Some(mut product) = state.done.remove(&next) else {
                 return Ok(());
             };
             let state = &mut *state;
-            let noted = state.ledger.note(&product, state.written);
+            let noted = state.ledger.note(&mut product, state.written);
             noted.map_err(Failed::Refused)?;
             let written = state.writer.write_all(product.bytes());
             written.map_err(Failed::Write)?;

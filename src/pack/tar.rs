@@ -17,11 +17,16 @@ use crate::progress::{Phase, Progress};
 
 use super::output::Job;
 use super::sink::{Failed, Ledger, Product, Sink};
-use super::unit::{Reader, Unit};
+use super::unit::{Reader, Sizes, Unit};
 
-/// Files from this size on are cut into parts, several workers at each.
-pub(super) fn largest_whole(codec: Codec) -> u64 {
-    2 * codec.unit_size() as u64
+/// How large units are.
+pub(super) fn sizes(codec: Codec) -> Sizes {
+    let unit = codec.unit_size() as u64;
+    Sizes {
+        unit,
+        whole: unit + unit / 2,
+        part: unit,
+    }
 }
 
 /// A unit, compressed.
@@ -45,7 +50,7 @@ struct Frame {
 }
 
 impl Ledger<Packed> for Frame {
-    fn note(&mut self, product: &Packed, _: u64) -> Result<(), Refusal> {
+    fn note(&mut self, product: &mut Packed, _: u64) -> Result<(), Refusal> {
         self.framing.push(&product.unit)?;
         self.index.extend_from_slice(&product.headers);
         Ok(())

@@ -30,9 +30,23 @@ pub(super) enum Unit {
 /// What a member takes in a unit besides its content, in bytes: about a header.
 const HEADER: u64 = 512;
 
-/// Cuts the members into units of about `size` bytes. A file of more than
-/// `whole` bytes is cut into parts.
-pub(super) fn cut(sources: &[Source], items: &[Item], size: u64, whole: u64) -> Vec<Unit> {
+/// How large units are, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sizes {
+    /// About as much as there is in a unit.
+    pub unit: u64,
+    /// A file of more than this is cut into parts.
+    pub whole: u64,
+    pub part: u64,
+}
+
+/// Cuts the members into units.
+pub(super) fn cut(sources: &[Source], items: &[Item], sizes: Sizes) -> Vec<Unit> {
+    let Sizes {
+        unit: size,
+        whole,
+        part,
+    } = sizes;
     let mut units = Vec::new();
     let mut first = 0;
     let mut filled = 0;
@@ -51,7 +65,7 @@ pub(super) fn cut(sources: &[Source], items: &[Item], size: u64, whole: u64) -> 
             (first, filled) = (number + 1, 0);
             let mut at = 0;
             while at < stat.size {
-                let end = (at + size).min(stat.size);
+                let end = (at + part).min(stat.size);
                 units.push(Unit::Part {
                     item: number,
                     stored: at..end,
@@ -71,6 +85,13 @@ pub(super) fn cut(sources: &[Source], items: &[Item], size: u64, whole: u64) -> 
         units.push(Unit::Members(first..items.len()));
     }
     units
+}
+
+impl Opened {
+    /// The content's bytes, holes included.
+    pub(super) fn size(&self) -> u64 {
+        self.stat.size
+    }
 }
 
 /// One worker's way to the files.

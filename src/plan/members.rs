@@ -142,6 +142,16 @@ impl Members {
         Ok(Added::New(node))
     }
 
+    /// Makes a link to `target` of what came as a file: a zip from a pipe tells
+    /// at its end which of its members are links.
+    pub(crate) fn become_link(&mut self, node: NodeId, target: &[u8]) -> Result<(), Refusal> {
+        check_target(target)?;
+        self.symlinks += 1;
+        self.plan
+            .become_link(node, target)
+            .map_err(|TooLarge| too_many())
+    }
+
     fn add_again(&mut self, node: NodeId, member: &Member) -> Result<Added, Refusal> {
         let is_dir = self.plan.kind(node) == NodeKind::Dir;
         if !is_dir || member.kind != MemberKind::Dir {
@@ -223,10 +233,10 @@ impl Members {
             size,
             target: Some(target.into()),
         };
-        let node = self.plan.push(parent, &child).map_err(|TooLarge| {
-            let cause = "there are more members, or longer names, than a tree can hold";
-            Refusal::new(ErrorKind::LimitExceeded, cause)
-        })?;
+        let node = self
+            .plan
+            .push(parent, &child)
+            .map_err(|TooLarge| too_many())?;
         self.next
             .push(self.first.insert(self.hash(parent, name), node));
         self.states.push(state);
@@ -235,10 +245,13 @@ impl Members {
 
     /// The same tree, its children sorted, with the node here of each node there.
     pub(crate) fn sorted(&self) -> Result<(Plan, Vec<NodeId>), Refusal> {
-        self.plan.sorted().map_err(|TooLarge| {
-            Refusal::new(ErrorKind::LimitExceeded, "there are too many members")
-        })
+        self.plan.sorted().map_err(|TooLarge| too_many())
     }
+}
+
+fn too_many() -> Refusal {
+    let cause = "there are more members, or longer names, than a tree can hold";
+    Refusal::new(ErrorKind::LimitExceeded, cause)
 }
 
 /// Splits a member's path into names. No name leads out of the tree; the root

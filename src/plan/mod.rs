@@ -133,6 +133,16 @@ impl Plan {
         Ok(node)
     }
 
+    /// Makes a link to `target` of a file.
+    fn become_link(&mut self, node: NodeId, target: &[u8]) -> Result<(), TooLarge> {
+        let first = self.store(target)?;
+        let count = u32::try_from(target.len()).map_err(|_| TooLarge)?;
+        let node = &mut self.nodes[node.index()];
+        (node.kind, node.size) = (NodeKind::Symlink, 0);
+        (node.first, node.count) = (first, count);
+        Ok(())
+    }
+
     /// The same tree with its children side by side, and for each of its nodes
     /// the one of this plan.
     fn sorted(&self) -> Result<(Plan, Vec<NodeId>), TooLarge> {
