@@ -211,8 +211,13 @@ impl Extraction<'_> {
             }
             (Kind::Tar(codec), Input::File(file, length)) => {
                 if codec == Codec::Zstd
-                    && let Some(index) = read_index(&file, length, self.tar_options())
-                        .map_err(|refusal| intake.refused(refusal))?
+                    && let Some(index) = read_index(
+                        &file,
+                        length,
+                        self.tar_options(),
+                        self.options.limits.entries,
+                    )
+                    .map_err(|refusal| intake.refused(refusal))?
                 {
                     let check = |intake: &Intake<'_>| self.check(intake);
                     return frames::extract(
