@@ -1,5 +1,6 @@
 //! The arguments, as clap reads them. Only shapes and texts; no decisions.
 
+mod archive;
 mod copy;
 
 use std::ffi::OsString;
@@ -7,6 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
+pub(crate) use archive::{ExtractArgs, ListArgs, PackArgs, Profile};
 pub(crate) use copy::{CopyArgs, Reflink};
 
 /// Copies application bundles without losing a link, all or nothing, and proves it.
@@ -34,10 +36,15 @@ Examples:
   bundlecp -R dist/app /mnt/stick    fails before the first byte if links can't be kept there
   bundlecp verify dist/app /opt/app  name every difference and every lost link
   bundlecp probe /mnt/stick          can this place hold a bundle?
+  bundlecp pack dist/app -o app.tar.zst
+                                     an archive that is the same on every machine
+  bundlecp extract app.tar.zst -C /opt
+                                     makes /opt/app, whole or not at all
+  bundlecp list app.zip              what an archive holds
 
 Exit status:
   0  done                           3  the destination can't hold the bundle; nothing was written
-  1  differences, or no symlinks    4  the input is unsafe (special files)
+  1  differences, or no symlinks    4  the input is malformed, unsafe or truncated
   2  wrong usage                    5  an I/O error; the destination is as it was
                                     130, 143, 129  interrupted; staging removed";
 
@@ -46,6 +53,15 @@ pub(crate) enum Command {
     /// Copy files, folders and links, whole or not at all (the default)
     #[command(override_usage = "bundlecp [-R] [OPTIONS] SRC... DST\n       bundlecp [-R] [OPTIONS] -t DIR SRC...", after_help = copy::HELP)]
     Copy(Box<CopyArgs>),
+    /// Pack folders into an archive, whole or not at all
+    #[command(after_help = archive::PACK_HELP)]
+    Pack(Box<PackArgs>),
+    /// Extract an archive, whole or not at all
+    #[command(after_help = archive::EXTRACT_HELP)]
+    Extract(Box<ExtractArgs>),
+    /// List what an archive holds
+    #[command(after_help = archive::LIST_HELP)]
+    List(ListArgs),
     /// Find out by trying what a folder's file system can hold
     #[command(after_help = PROBE_HELP)]
     Probe(ProbeArgs),

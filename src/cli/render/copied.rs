@@ -4,10 +4,11 @@ use std::fmt::Write as _;
 
 use bundlecp::copy::Outcome as Copied;
 use bundlecp::escape_path;
-use indicatif::{HumanBytes, HumanCount};
+use indicatif::HumanBytes;
 use serde_json::{Value, json};
 
-use super::{counted, path_json};
+use super::remarks::{links_files, links_files_json, losses, losses_json};
+use super::{counted, counts, path_json};
 
 /// What was copied, in one line.
 pub(crate) fn copied(outcome: &Copied, is_dry_run: bool) -> String {
@@ -16,15 +17,15 @@ pub(crate) fn copied(outcome: &Copied, is_dry_run: bool) -> String {
         false => "copied",
     };
     let seconds = outcome.duration.as_secs_f64();
-    let mut text = format!("{verb} {}", counted(outcome.files, "file"));
-    let further = [
-        (outcome.dirs, "folder"),
-        (outcome.symlinks, "link"),
-        (outcome.hardlinks, "hard link"),
-    ];
-    for (count, noun) in further.into_iter().filter(|(count, _)| *count > 0) {
-        let _ = write!(text, ", {}", counted(count, noun));
-    }
+    let mut text = format!(
+        "{verb} {}",
+        counts(
+            outcome.files,
+            outcome.dirs,
+            outcome.symlinks,
+            outcome.hardlinks
+        )
+    );
     let _ = write!(text, ", {} in {seconds:.2} s", HumanBytes(outcome.bytes));
     if !is_dry_run && seconds > 0.0 {
         let rate = (outcome.bytes as f64 / seconds) as u64;
@@ -46,31 +47,8 @@ pub(crate) fn remarks(outcome: &Copied) -> Vec<String> {
             HumanBytes(growth.bytes)
         ));
     }
-    for (path, count) in &outcome.links_files {
-        remarks.push(format!(
-            "{} left out and written down in `{}`",
-            counted(*count, "link"),
-            escape_path(path)
-        ));
-    }
-    let losses = &outcome.losses;
-    for (count, what) in [
-        (losses.modes, "permission bits"),
-        (losses.times, "times"),
-        (losses.xattrs, "user attributes"),
-        (losses.owners, "owners"),
-        (losses.hardlinks, "hard links"),
-    ] {
-        if count > 0 {
-            let entries = match count {
-                1 => "1 entry".to_owned(),
-                count => format!("{} entries", HumanCount(count)),
-            };
-            remarks.push(format!(
-                "the destination did not keep the {what} of {entries}"
-            ));
-        }
-    }
+    remarks.extend(links_files(&outcome.links_files));
+    remarks.extend(losses(&outcome.losses));
     remarks.extend(outcome.notes.iter().cloned());
     remarks
 }
@@ -79,16 +57,6 @@ pub(crate) fn remarks(outcome: &Copied) -> Vec<String> {
 pub(crate) fn copied_json(outcome: &Copied, is_dry_run: bool) -> Value {
     let methods: Vec<_> = outcome.methods.iter().map(|method| method.name()).collect();
     let targets: Vec<_> = outcome.targets.iter().map(|path| path_json(path)).collect();
-    let links_files: Vec<_> = outcome
-        .links_files
-        .iter()
-        .map(|(path, links)| {
-            let mut file = path_json(path);
-            file["links"] = json!(links);
-            file
-        })
-        .collect();
-    let losses = &outcome.losses;
     let flattened = outcome
         .flattened
         .map(|growth| json!({ "links": growth.links, "extra_bytes": growth.bytes }));
@@ -103,14 +71,8 @@ pub(crate) fn copied_json(outcome: &Copied, is_dry_run: bool) -> Value {
         "targets": targets,
         "dry_run": is_dry_run,
         "flattened": flattened,
-        "links_files": links_files,
-        "losses": {
-            "modes": losses.modes,
-            "times": losses.times,
-            "xattrs": losses.xattrs,
-            "owners": losses.owners,
-            "hardlinks": losses.hardlinks,
-        },
+        "links_files": links_files_json(&outcome.links_files),
+        "losses": losses_json(&outcome.losses),
         "notes": outcome.notes,
     })
 }

@@ -1,7 +1,10 @@
 //! Outcomes and errors as text and as JSON.
 
+mod archived;
 mod capabilities;
 mod copied;
+mod listed;
+mod remarks;
 mod verified;
 
 use std::fmt::Write as _;
@@ -11,8 +14,12 @@ use bundlecp::{Error, ErrorKind, RelPath};
 use indicatif::HumanCount;
 use serde_json::Value;
 
+pub(crate) use archived::{
+    extracted, extracted_json, extracted_remarks, packed, packed_json, packed_remarks,
+};
 pub(crate) use capabilities::{capabilities, capabilities_json};
 pub(crate) use copied::{copied, copied_json, entries, remarks};
+pub(crate) use listed::{Style, write_member};
 pub(crate) use verified::{verified, verified_json};
 
 /// An error in one line, and what can be done about it in another.
@@ -39,7 +46,13 @@ pub(crate) fn exit_status(kind: ErrorKind) -> u8 {
         | ErrorKind::FileTooLarge
         | ErrorKind::CannotFlatten
         | ErrorKind::Unsupported => 3,
-        ErrorKind::SpecialFile => 4,
+        ErrorKind::SpecialFile
+        | ErrorKind::Malformed
+        | ErrorKind::Truncated
+        | ErrorKind::Unsafe
+        | ErrorKind::LimitExceeded
+        | ErrorKind::Encrypted
+        | ErrorKind::UnknownFormat => 4,
         _ => 5,
     }
 }
@@ -54,4 +67,18 @@ fn counted(count: u64, noun: &str) -> String {
         1 => format!("1 {noun}"),
         count => format!("{} {noun}s", HumanCount(count)),
     }
+}
+
+/// How many of each kind there are; files always, all else where there are some.
+fn counts(files: u64, dirs: u64, symlinks: u64, hardlinks: u64) -> String {
+    let mut text = counted(files, "file");
+    let further = [
+        (dirs, "folder"),
+        (symlinks, "link"),
+        (hardlinks, "hard link"),
+    ];
+    for (count, noun) in further.into_iter().filter(|(count, _)| *count > 0) {
+        let _ = write!(text, ", {}", counted(count, noun));
+    }
+    text
 }

@@ -1,14 +1,14 @@
 //! `copy`: sources and destination told apart, options, and the report.
 
-use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use bundlecp::copy::{self, DestinationRule, OnNoSymlinks, Reflink, Sync};
-use bundlecp::{Existing, Ownership, SpecialFiles, escape_path};
+use bundlecp::copy::{self, DestinationRule, Reflink};
+use bundlecp::escape_path;
 
 use super::globs::globs;
-use super::{Failure, or_interrupted, print_json, progress};
-use crate::cli::args::{self, CopyArgs, OutputArgs};
+use super::report::{EntriesTo, Report};
+use super::{Failure, options, or_interrupted, progress};
+use crate::cli::args::{self, CopyArgs};
 use crate::cli::bar::Bar;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::render;
@@ -22,40 +22,17 @@ pub(super) fn run(arguments: &CopyArgs) -> Result<u8, Failure> {
     let outcome = copy::copy(&sources, &destination, &options, &bar);
     bar.clear();
     let outcome = outcome.map_err(|error| or_interrupted(error, &interrupt))?;
-    // The copy stands, and a failure would say that nothing does: with nobody
-    // to read the result, that is all.
-    if let Err(error) = print_copied(&outcome, &options, output)
-        && error.kind() != io::ErrorKind::BrokenPipe
-    {
-        let _ = writeln!(
-            io::stderr(),
-            "bundlecp: note: the copy is complete, but not its report: {error}"
-        );
-    }
+    let report = Report {
+        what: "the copy",
+        json: render::copied_json(&outcome, options.dry_run),
+        entries: render::entries(&outcome),
+        remarks: render::remarks(&outcome),
+        sum: render::copied(&outcome, options.dry_run),
+        is_dry_run: options.dry_run,
+        entries_to: EntriesTo::StandardOutput,
+    };
+    report.print(output);
     Ok(0)
-}
-
-fn print_copied(
-    outcome: &copy::Outcome,
-    options: &copy::Options,
-    output: &OutputArgs,
-) -> io::Result<()> {
-    if output.json {
-        print_json(&render::copied_json(outcome, options.dry_run))?;
-    } else if output.verbose {
-        write!(io::stdout(), "{}", render::entries(outcome))?;
-    }
-    if output.quiet {
-        return Ok(());
-    }
-    for remark in render::remarks(outcome) {
-        writeln!(io::stderr(), "bundlecp: note: {remark}")?;
-    }
-    let wants_sum = output.verbose || options.dry_run || io::stderr().is_terminal();
-    match wants_sum && !output.json {
-        true => writeln!(io::stderr(), "{}", render::copied(outcome, options.dry_run)),
-        false => Ok(()),
-    }
 }
 
 /// Tells sources and destination apart.
@@ -88,34 +65,18 @@ fn copy_options(arguments: &CopyArgs, rule: DestinationRule) -> Result<copy::Opt
     let keeps_owner = arguments.archive || arguments.preserve || arguments.preserve_owner;
     let mut options = copy::Options::default();
     options.destination_rule = rule;
-    options.existing = match (arguments.replace, arguments.merge) {
-        (true, _) => Existing::Replace,
-        (false, true) => Existing::Merge,
-        (false, false) => Existing::Refuse,
-    };
-    options.on_no_symlinks = match arguments.on_no_symlinks {
-        args::OnNoSymlinks::Fail => OnNoSymlinks::Fail,
-        args::OnNoSymlinks::Copy => OnNoSymlinks::Copy,
-        args::OnNoSymlinks::Manifest => OnNoSymlinks::Manifest,
-    };
+    options.existing = options::existing(arguments.replace, arguments.merge);
+    options.on_no_symlinks = options::on_no_symlinks(arguments.on_no_symlinks);
     options.reflink = match arguments.reflink {
         args::Reflink::Auto => Reflink::Auto,
         args::Reflink::Always => Reflink::Always,
         args::Reflink::Never => Reflink::Never,
     };
-    options.sync = match arguments.sync {
-        args::Sync::None => Sync::None,
-        args::Sync::Data => Sync::Data,
-        args::Sync::Full => Sync::Full,
-    };
-    if arguments.skip_special {
-        options.special_files = SpecialFiles::Skip;
-    }
-    if keeps_owner {
-        options.ownership = Ownership::Original;
-    }
+    options.sync = options::sync(arguments.sync);
+    options.special_files = options::special_files(arguments.skip_special);
+    options.ownership = options::ownership(keeps_owner);
     if !arguments.exclude.is_empty() {
-        let globs = globs(&arguments.exclude)?;
+        let globs = globs("exclude", &arguments.exclude)?;
         options.exclude = Some(Box::new(move |path: &Path| globs.is_match(path)));
     }
     options.jobs = arguments.jobs.map(usize::from);

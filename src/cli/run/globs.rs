@@ -4,10 +4,16 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use super::{Failure, escaped};
 
+/// Whether a text is a pattern rather than a plain path.
+pub(super) fn is_glob(typed: &str) -> bool {
+    typed.contains(['*', '?', '[', '{'])
+}
+
 /// `*.pyc` matches at any depth, `a/*.pyc` in the folder `a` of the root.
-pub(super) fn globs(patterns: &[String]) -> Result<GlobSet, Failure> {
+/// Errors name the `option` that the patterns were given to.
+pub(super) fn globs(option: &str, patterns: &[String]) -> Result<GlobSet, Failure> {
     let failed = |typed: &str, error: &globset::Error| {
-        Failure::Usage(format!("exclude `{}`: {}", escaped(typed), error.kind()))
+        Failure::Usage(format!("{option} `{}`: {}", escaped(typed), error.kind()))
     };
     let mut set = GlobSetBuilder::new();
     for typed in patterns {

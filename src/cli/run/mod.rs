@@ -1,13 +1,19 @@
 //! The subcommands: from arguments to an exit status, a file each.
 
 mod copy;
+mod extract;
 mod globs;
+mod list;
 mod manual;
+mod options;
+mod pack;
 mod probe;
+mod report;
+mod selection;
 mod verify;
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -44,6 +50,9 @@ const FOUND: u8 = 1;
 pub(crate) fn run(cli: Cli) -> ExitCode {
     let done = match cli.command {
         Command::Copy(arguments) => copy::run(&arguments),
+        Command::Pack(arguments) => pack::run(&arguments),
+        Command::Extract(arguments) => extract::run(&arguments),
+        Command::List(arguments) => list::run(&arguments),
         Command::Probe(arguments) => probe::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Completions(arguments) => manual::completions(arguments.shell),
@@ -94,10 +103,23 @@ fn progress(output: &OutputArgs) -> When {
     }
 }
 
+/// A terminal has no archive to read.
+fn check_standard_input(command: &str) -> Result<(), Failure> {
+    match io::stdin().is_terminal() {
+        true => Err(Failure::Usage(format!(
+            "{command} `-`: standard input is a terminal\n\
+             hint: name a file, or put a pipe in front"
+        ))),
+        false => Ok(()),
+    }
+}
+
 /// An interrupted operation ends with its signal's status, not with an error.
 fn or_interrupted(error: Error, interrupt: &Interrupt) -> Failure {
     match error.kind() {
         ErrorKind::Interrupted => Failure::Interrupted(interrupt.exit_status()),
+        // The signal reached a reader before it reached the operation.
+        _ if interrupt.is_set() => Failure::Interrupted(interrupt.exit_status()),
         _ => Failure::Operation(error),
     }
 }
