@@ -59,7 +59,11 @@ pub(crate) fn read_index(
         at: range.start,
         end: range.end,
     };
-    let members = read_members(payload)?;
+    // An archive of nothing has nothing in its index, not even a frame.
+    let members = match range.is_empty() {
+        true => Vec::new(),
+        false => read_members(payload)?,
+    };
     let is_apple = |member: &Member| {
         let name = member.path.rsplit(|byte| *byte == b'/').next();
         name.is_some_and(|name| name.starts_with(b"._"))
