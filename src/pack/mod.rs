@@ -5,6 +5,7 @@
 //! the bytes are the same for any number of threads and on any machine. The
 //! archive appears under its name when it is complete, or not at all.
 
+mod buffer;
 mod members;
 mod output;
 mod sink;

@@ -19,6 +19,9 @@ const WAIT: Duration = Duration::from_millis(10);
 pub(super) trait Product: Send {
     /// Its bytes.
     fn bytes(&self) -> &[u8];
+
+    /// Its bytes' memory, once they are written.
+    fn into_bytes(self) -> Vec<u8>;
 }
 
 /// What takes note of units, in order, and may put bytes around them.
@@ -42,6 +45,9 @@ struct State<W, P, L> {
     written: u64,
     next: usize,
     done: BTreeMap<usize, P>,
+    /// Memory of units that were written: new memory for each would cost a
+    /// page fault for every 4 KiB.
+    spare: Vec<Vec<u8>>,
 }
 
 /// Why a unit could not be written.
@@ -60,6 +66,7 @@ impl<W: Write + Send, P: Product, L: Ledger<P>> Sink<W, P, L> {
                 written: 0,
                 next: 0,
                 done: BTreeMap::new(),
+                spare: Vec::new(),
             }),
             advanced: Condvar::new(),
             ahead,
@@ -72,6 +79,13 @@ impl<W: Write + Send, P: Product, L: Ledger<P>> Sink<W, P, L> {
         state.writer.write_all(bytes)?;
         state.written += bytes.len() as u64;
         Ok(())
+    }
+
+    /// An empty buffer for the bytes of a unit.
+    pub(super) fn spare(&self) -> Vec<u8> {
+        let mut bytes = self.lock().spare.pop().unwrap_or_default();
+        bytes.clear();
+        bytes
     }
 
     /// Waits until unit `number` is not too far ahead of what is written.
@@ -99,6 +113,7 @@ impl<W: Write + Send, P: Product, L: Ledger<P>> Sink<W, P, L> {
             written.map_err(Failed::Write)?;
             state.written += product.bytes().len() as u64;
             state.next += 1;
+            state.spare.push(product.into_bytes());
             self.advanced.notify_all();
         }
     }

@@ -15,6 +15,7 @@ use crate::format::tar::{self, IndexWriter};
 use crate::pool::{self, Queue};
 use crate::progress::{Phase, Progress};
 
+use super::buffer::Buffer;
 use super::output::Job;
 use super::sink::{Failed, Ledger, Product, Sink};
 use super::unit::{Reader, Sizes, Unit};
@@ -40,6 +41,10 @@ struct Packed {
 impl Product for Packed {
     fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    fn into_bytes(self) -> Vec<u8> {
+        self.bytes
     }
 }
 
@@ -91,7 +96,8 @@ pub(super) fn pack<W: Write + Send>(
             reader: job.reader(),
             compressor: Compressor::new(codec, settings).map_err(refused)?,
             headers: Compressor::new(Codec::Zstd, index_settings()).map_err(refused)?,
-            raw: Vec::new(),
+            raw: Buffer::default(),
+            header: Vec::new(),
         };
         while queue.next().is_some() {
             loop {
@@ -101,7 +107,7 @@ pub(super) fn pack<W: Write + Send>(
                     break;
                 };
                 let is_last = number + 1 == job.units.len();
-                let packed = packer.pack(unit, is_last)?;
+                let packed = packer.pack(unit, is_last, sink.spare())?;
                 sink.submit(number, packed).map_err(|failed| match failed {
                     Failed::Write(error) => job.write_error(error),
                     Failed::Refused(refusal) => refused(refusal),
@@ -143,11 +149,12 @@ struct Packer<'p> {
     reader: Reader<'p>,
     compressor: Compressor,
     headers: Compressor,
-    raw: Vec<u8>,
+    raw: Buffer,
+    header: Vec<u8>,
 }
 
 impl Packer<'_> {
-    fn pack(&mut self, unit: &Unit, is_last: bool) -> Result<Packed> {
+    fn pack(&mut self, unit: &Unit, is_last: bool, spare: Vec<u8>) -> Result<Packed> {
         self.raw.clear();
         let mut headers = IndexWriter::default();
         match unit {
@@ -163,9 +170,9 @@ impl Packer<'_> {
             } => self.append_part(*item, stored.clone(), *is_last, &mut headers)?,
         }
         if is_last {
-            self.raw.extend_from_slice(&tar::END);
+            self.raw.append(&tar::END);
         }
-        let mut bytes = Vec::new();
+        let mut bytes = spare;
         let refused = |refusal: Refusal| refusal.at("pack", self.job.shown);
         let unit = self.compressor.compress(&self.raw, &mut bytes);
         let mut index = Vec::new();
@@ -239,17 +246,16 @@ impl Packer<'_> {
         item: &super::members::Item,
         headers: &mut IndexWriter,
     ) -> Result<()> {
-        let from = self.raw.len();
-        tar::append_header(member, &mut self.raw)
+        self.header.clear();
+        tar::append_header(member, &mut self.header)
             .map_err(|refusal| -> Error { refusal.at("pack", self.reader.path(item)) })?;
         if self.index == Index::Write {
-            headers.push(member, (self.raw.len() - from) as u64);
+            headers.push(member, self.header.len() as u64);
         }
         Ok(())
     }
 
     fn pad(&mut self, stored: u64) {
-        let padded = self.raw.len() + tar::padding(stored);
-        self.raw.resize(padded, 0);
+        self.raw.append_zeros(tar::padding(stored));
     }
 }

@@ -12,6 +12,7 @@ use crate::handles::Handles;
 use crate::handles::limit_for;
 use crate::sys::{self, Extent, FileType, Stat};
 
+use super::buffer::Buffer;
 use super::members::{Item, Source, Style, has_holes, member_of};
 
 /// A part of the archive.
@@ -184,14 +185,14 @@ impl<'r> Reader<'r> {
         item: &Item,
         opened: &Opened,
         range: Range<u64>,
-        out: &mut Vec<u8>,
+        out: &mut Buffer,
     ) -> Result<()> {
-        let mut at = range.start;
-        let mut filled = out.len();
         let length = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
-        out.resize(filled + length, 0);
+        let room = out.grow(length);
+        let mut at = range.start;
+        let mut filled = 0;
         while at < range.end {
-            let read = sys::read_at(&opened.file, &mut out[filled..], at);
+            let read = sys::read_at(&opened.file, &mut room[filled..], at);
             match read.map_err(|error| Error::io("read", self.path(item), error))? {
                 0 => return Err(self.changed(item)),
                 count => {

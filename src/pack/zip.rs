@@ -23,6 +23,7 @@ use crate::pool::{self, Queue};
 use crate::progress::{Phase, Progress};
 
 use super::ZipMethod;
+use super::buffer::Buffer;
 use super::output::Job;
 use super::sink::{Failed, Ledger, Product, Sink};
 use super::unit::{Reader, Unit};
@@ -77,6 +78,10 @@ struct Part {
 impl Product for Packed {
     fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    fn into_bytes(self) -> Vec<u8> {
+        self.bytes
     }
 }
 
@@ -183,7 +188,7 @@ pub(super) fn pack<W: Write + Send>(
             job,
             coder: Coder::new(method, job.level).map_err(refused)?,
             reader: job.reader(),
-            raw: Vec::new(),
+            raw: Buffer::default(),
         };
         while queue.next().is_some() {
             loop {
@@ -192,7 +197,7 @@ pub(super) fn pack<W: Write + Send>(
                 let Some(unit) = job.units.get(number).filter(|_| !queue.is_stopped()) else {
                     break;
                 };
-                let packed = packer.pack(unit)?;
+                let packed = packer.pack(unit, sink.spare())?;
                 sink.submit(number, packed).map_err(|failed| match failed {
                     Failed::Write(error) => job.write_error(error),
                     Failed::Refused(refusal) => refused(refusal),
@@ -219,13 +224,13 @@ struct Packer<'p> {
     job: &'p Job<'p>,
     coder: Coder,
     reader: Reader<'p>,
-    raw: Vec<u8>,
+    raw: Buffer,
 }
 
 impl Packer<'_> {
-    fn pack(&mut self, unit: &Unit) -> Result<Packed> {
+    fn pack(&mut self, unit: &Unit, spare: Vec<u8>) -> Result<Packed> {
         let mut packed = Packed {
-            bytes: Vec::new(),
+            bytes: spare,
             entries: Vec::new(),
             part: None,
         };
@@ -251,7 +256,7 @@ impl Packer<'_> {
             MemberKind::Dir => self.reader.member(&item)?,
             MemberKind::Symlink => {
                 let member = self.reader.member(&item)?;
-                self.raw.extend_from_slice(&member.target);
+                self.raw.append(&member.target);
                 member
             }
             // A zip has no hard links: every name has the content.

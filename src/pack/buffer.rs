@@ -1,0 +1,45 @@
+//! Bytes of a unit before they are compressed.
+//!
+//! A `Vec` would be filled with zeros before each file is read into it, for
+//! nothing: 3 % of what packing a `.tar.zst` takes.
+
+use std::ops::Deref;
+
+/// A buffer that grows once and is filled again and again.
+#[derive(Debug, Default)]
+pub(super) struct Buffer {
+    bytes: Vec<u8>,
+    filled: usize,
+}
+
+impl Buffer {
+    pub(super) fn clear(&mut self) {
+        self.filled = 0;
+    }
+
+    /// The next `length` bytes, to be filled; what is in them is anything.
+    pub(super) fn grow(&mut self, length: usize) -> &mut [u8] {
+        let start = self.filled;
+        self.filled += length;
+        if self.bytes.len() < self.filled {
+            self.bytes.resize(self.filled, 0);
+        }
+        &mut self.bytes[start..self.filled]
+    }
+
+    pub(super) fn append(&mut self, bytes: &[u8]) {
+        self.grow(bytes.len()).copy_from_slice(bytes);
+    }
+
+    pub(super) fn append_zeros(&mut self, length: usize) {
+        self.grow(length).fill(0);
+    }
+}
+
+impl Deref for Buffer {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..self.filled]
+    }
+}
