@@ -1,0 +1,86 @@
+//! Zips, packed and extracted: what comes back, from files and from pipes.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod common;
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use bundlecp::{Silent, extract, pack};
+use common::snapshot::{Kind, Snapshot};
+use common::{Scratch, build};
+
+fn packed(scratch: &Scratch, source: &str) -> (Vec<u8>, pack::Outcome) {
+    let mut options = pack::Options::default();
+    options.format = pack::Format::Zip;
+    let archive = scratch.path(&format!("{source}.zip"));
+    let outcome = pack::pack(&[scratch.path(source)], &archive, &options, &Silent).unwrap();
+    (std::fs::read(archive).unwrap(), outcome)
+}
+
+/// Extracts from a file, and from a pipe, in folders of their own.
+fn extracted(
+    scratch: &Scratch,
+    archive: &[u8],
+    options: &extract::Options,
+) -> [(PathBuf, bundlecp::Result<extract::Outcome>); 2] {
+    let number = common::names(scratch.root()).len();
+    let file = scratch.path(&format!("archive-{number}.zip"));
+    std::fs::write(&file, archive).unwrap();
+    let [from_file, from_pipe] =
+        ["file", "pipe"].map(|from| scratch.path(&format!("{from}-{number}")));
+    let of_file = extract::extract(&file, &from_file, options, &Silent);
+    let shown = Path::new("pipe");
+    let of_pipe = extract::extract_from(Slow(archive), shown, &from_pipe, options, &Silent);
+    [(from_file, of_file), (from_pipe, of_pipe)]
+}
+
+/// Gives a few bytes at a time.
+struct Slow<'b>(&'b [u8]);
+
+impl Read for Slow<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let size = buffer.len().min(7);
+        self.0.read(&mut buffer[..size])
+    }
+}
+
+/// What a zip can hold of a tree: times of 100 ns, each name a file of its own.
+fn as_a_zip_has_it(mut tree: Snapshot) -> Snapshot {
+    for node in tree.0.values_mut() {
+        node.mtime.1 -= node.mtime.1 % 100;
+        node.xattrs.clear();
+        if let Kind::File { first_name, .. } = &mut node.kind {
+            *first_name = None;
+        }
+    }
+    tree
+}
+
+#[test]
+fn a_tree_comes_back_with_its_times() {
+    let scratch = Scratch::new();
+    let at = scratch.path("src");
+    build::bundle(&at);
+    for (path, time) in [
+        ("run", (1_700_000_000, 123_456_789)),
+        ("lib/deep/data", (1_700_000_001, 99)),
+        ("lib/libfoo.so.1.2", (4_000_000_000, 5)),
+        ("lib/libfoo.so", (-7, 999_999_999)),
+        ("empty", (1, 100)),
+    ] {
+        build::time(at.join(path), time);
+    }
+    let (archive, _) = packed(&scratch, "src");
+    let mut wanted = as_a_zip_has_it(Snapshot::of(&at));
+    wanted.0.get_mut(&b""[..]).unwrap().mtime = (0, 0);
+    let mut options = extract::Options::default();
+    options.external_links = bundlecp::ExternalLinks::Allow;
+    options.strip_components = 1;
+    for (to, outcome) in extracted(&scratch, &archive, &options) {
+        outcome.unwrap();
+        let found = Snapshot::of(&to).without_times_of(&[b""]);
+        wanted.assert_same(&found, &to.display().to_string());
+    }
+}
