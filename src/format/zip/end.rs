@@ -4,6 +4,7 @@
 //! different archives in the same bytes. So exactly one end record has to have
 //! a comment that ends with the file, with no second signature in it. A Zip64
 //! record stands directly before its locator, that directly before the end.
+//! Zeros behind the comment are padding, up to [`MAX_PADDING`].
 //!
 //! Bytes before the first member (a self-extracting program) are accepted only
 //! where all offsets are counted from behind them, so that the first member is
@@ -17,10 +18,14 @@ use super::records::{
 use crate::error::{ErrorKind, Refusal};
 use crate::format::ReadAt;
 
-/// The most bytes that the records at the end take, the longest comment
-/// included.
-const MAX_TAIL: u64 =
-    (EndRecord::SIZE + Locator::SIZE + End64Record::SIZE) as u64 + u16::MAX as u64;
+/// The most zeros behind the archive. A pipe is padded to whole blocks of a
+/// tape by bsdtar, 10 KiB unless told otherwise; nobody asks for more than this.
+pub(super) const MAX_PADDING: u64 = 64 << 10;
+
+/// The most bytes that the records at the end take, the longest comment and the
+/// padding included.
+pub(super) const MAX_TAIL: u64 =
+    (EndRecord::SIZE + Locator::SIZE + End64Record::SIZE) as u64 + u16::MAX as u64 + MAX_PADDING;
 
 /// What the records at the end say.
 pub(super) struct End {
@@ -108,7 +113,13 @@ impl End {
     }
 }
 
-/// The one end record whose comment ends with `tail`, and where it is.
+/// Whether these bytes may stand behind an archive.
+fn is_padding(bytes: &[u8]) -> bool {
+    bytes.len() as u64 <= MAX_PADDING && bytes.iter().all(|byte| *byte == 0)
+}
+
+/// The one end record whose comment ends with `tail`, its padding apart, and
+/// where it is.
 fn the_end_record(tail: &[u8]) -> Result<Option<(usize, EndRecord)>, Refusal> {
     let mut found = None;
     let mut last_signature = None;
@@ -120,7 +131,8 @@ fn the_end_record(tail: &[u8]) -> Result<Option<(usize, EndRecord)>, Refusal> {
         let Some(record) = EndRecord::parse(&tail[at..]) else {
             continue;
         };
-        if at + EndRecord::SIZE + usize::from(record.comment_size) != tail.len() {
+        let behind = tail.get(at + EndRecord::SIZE + usize::from(record.comment_size)..);
+        if !behind.is_some_and(is_padding) {
             continue;
         }
         if found.replace((at, record)).is_some() {

@@ -82,6 +82,34 @@ fn what_is_no_archive_or_cut_short() {
 }
 
 #[test]
+fn zeros_behind_the_end() {
+    let mut comment = two();
+    set(&mut comment, END, 0, 20, &[7, 0]);
+    comment.extend_from_slice(b"hello\0\0");
+    for bytes in [two(), comment] {
+        for (zeros, is_read) in [(1, true), (64 << 10, true), ((64 << 10) + 1, false)] {
+            let padded = [&bytes[..], &vec![0; zeros]].concat();
+            assert_eq!(unpack_stream(&padded[..]).is_ok(), is_read, "{zeros}");
+            match is_read {
+                true => assert_eq!(unpack(&padded).unwrap().len(), 2, "{zeros}"),
+                false => malformed(&padded, "behind the end"),
+            }
+            let mut other = padded;
+            *other.last_mut().unwrap() = b'x';
+            malformed(&other, "behind the end");
+            assert!(unpack_stream(&other[..]).is_err(), "{zeros}");
+        }
+    }
+    // Two comments, each of which ends before zeros.
+    let mut twice = [&two()[..], &two()[two().len() - 22..], &[0; 9]].concat();
+    set(&mut twice, END, 0, 20, &[22, 0]);
+    malformed(&twice, "two end records");
+    // So many zeros that no end is in sight: a download that was cut short.
+    let lost = [&two()[..], &[0; 200 << 10]].concat();
+    refused(&lost, ErrorKind::Truncated, "no end record");
+}
+
+#[test]
 fn a_second_end_record() {
     let bytes = two();
     let end = &bytes[bytes.len() - 22..];
