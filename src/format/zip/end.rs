@@ -6,9 +6,10 @@
 //! record stands directly before its locator, that directly before the end.
 //! Zeros behind the comment are padding, up to [`MAX_PADDING`].
 //!
-//! Bytes before the first member (a self-extracting program) are accepted only
-//! where all offsets are counted from behind them, so that the first member is
-//! at offset 0: the archive is complete without them.
+//! Bytes before the first member (a self-extracting program) are accepted where
+//! all offsets are counted from behind them, as `cat` leaves them, or all from
+//! the file's first byte, as Python's zipapp and `zip -A` have them; never where
+//! they begin like an archive themselves.
 
 use std::ops::Range;
 
@@ -31,8 +32,10 @@ pub(super) const MAX_TAIL: u64 =
 pub(super) struct End {
     /// Where the directory is in the file.
     pub(super) directory: Range<u64>,
-    /// The bytes before the archive, which its offsets don't count.
-    pub(super) prefix: u64,
+    /// The bytes before the archive that its offsets don't count.
+    pub(super) uncounted: u64,
+    /// Where the first member has to begin in the file.
+    pub(super) first: u64,
     /// How many members the directory has.
     pub(super) entries: u64,
 }
@@ -88,7 +91,7 @@ impl EndRecords {
             zip64.directory_offset,
             zip64.entries,
         )?;
-        if locator.record_offset.checked_add(end.prefix) != Some(zip64_at) {
+        if locator.record_offset.checked_add(end.uncounted) != Some(zip64_at) {
             return Err(Refusal::malformed(
                 "the Zip64 end record isn't where its locator says",
             ));
@@ -102,12 +105,13 @@ impl End {
         let start = end.checked_sub(size).ok_or_else(|| {
             Refusal::malformed("the directory is larger than all that is before its end")
         })?;
-        let prefix = start.checked_sub(offset).ok_or_else(|| {
+        let uncounted = start.checked_sub(offset).ok_or_else(|| {
             Refusal::malformed("the directory doesn't end where the end record begins")
         })?;
         Ok(Self {
             directory: start..end,
-            prefix,
+            uncounted,
+            first: uncounted,
             entries,
         })
     }

@@ -133,7 +133,7 @@ impl<R: Read> StreamReader<R> {
             ));
         }
         let end = read_end(&mut input)?;
-        if end.directory.start != start || end.prefix != 0 {
+        if end.directory.start != start || end.first != 0 {
             return Err(Refusal::malformed(
                 "the directory isn't where the end record says",
             ));
