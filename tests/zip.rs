@@ -4,12 +4,14 @@
 
 mod common;
 
-use std::io::Read;
+use std::io::{Cursor, Read, Write};
 use std::path::{Path, PathBuf};
 
 use bundlecp::{Silent, extract, pack};
 use common::snapshot::{Kind, Snapshot};
 use common::{Scratch, build};
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
 
 fn packed(scratch: &Scratch, source: &str) -> (Vec<u8>, pack::Outcome) {
     let mut options = pack::Options::default();
@@ -83,4 +85,77 @@ fn a_tree_comes_back_with_its_times() {
         let found = Snapshot::of(&to).without_times_of(&[b""]);
         wanted.assert_same(&found, &to.display().to_string());
     }
+}
+
+/// Files by path and content, each twice: with sizes before them, and behind.
+fn written(files: &[(&str, &[u8])]) -> [Vec<u8>; 2] {
+    fn fill<W: Write + std::io::Seek>(mut writer: ZipWriter<W>, files: &[(&str, &[u8])]) {
+        for (path, content) in files {
+            writer
+                .start_file(*path, SimpleFileOptions::default())
+                .unwrap();
+            writer.write_all(content).unwrap();
+        }
+        writer.finish().unwrap();
+    }
+    let (mut whole, mut streamed) = (Cursor::new(Vec::new()), Cursor::new(Vec::new()));
+    fill(ZipWriter::new(&mut whole), files);
+    fill(ZipWriter::new_stream(&mut streamed), files);
+    [whole.into_inner(), streamed.into_inner()]
+}
+
+#[test]
+fn files_that_macos_added_are_left_out() {
+    let double = [&[0, 5, 0x16, 7][..], &[0; 30]].concat();
+    let files: &[(&str, &[u8])] = &[
+        ("app/run", b"#!/bin/sh\n"),
+        ("app/._run", &double),
+        ("app/._short", &double[..25]),
+        ("app/._least", &double[..26]),
+        ("app/._other", b"called like one, without being one"),
+        ("app/._large", &[7; 3 << 20]),
+        ("app/double", &double),
+        ("app/._folder/file", b"x"),
+        ("app/__MACOSX/file", b"x"),
+        ("__MACOSX/app/._run", &double),
+        ("__MACOSX/anything", b"x"),
+    ];
+    for archive in written(files) {
+        let scratch = Scratch::new();
+        let mut options = extract::Options::default();
+        for keeps in [false, true] {
+            options.apple_double = match keeps {
+                true => extract::AppleDouble::Keep,
+                false => extract::AppleDouble::Skip,
+            };
+            for (to, outcome) in extracted(&scratch, &archive, &options) {
+                let outcome = outcome.unwrap();
+                let mut count = 0;
+                for (path, content) in files {
+                    let is_apple = path.starts_with("__MACOSX/")
+                        || ["app/._run", "app/._least"].contains(path);
+                    let found = std::fs::read(to.join(path)).ok();
+                    let wanted = (keeps || !is_apple).then(|| content.to_vec());
+                    assert!(found == wanted, "{path}: {keeps}");
+                    count += u64::from(wanted.is_some());
+                }
+                assert_eq!(outcome.files, count);
+                assert_eq!(to.join("__MACOSX").exists(), keeps);
+            }
+        }
+    }
+}
+
+#[test]
+fn backslashes_of_windows_need_a_file() {
+    let scratch = Scratch::new();
+    let [mut archive, _] = written(&[("a\\b", b"x")]);
+    let central = archive.windows(4).position(|at| at == b"PK\x01\x02");
+    archive[central.unwrap() + 5] = 0;
+    let options = extract::Options::default();
+    let [(to, of_file), (_, of_pipe)] = extracted(&scratch, &archive, &options);
+    of_file.unwrap();
+    assert_eq!(std::fs::read(to.join("a/b")).unwrap(), b"x");
+    let error = of_pipe.unwrap_err();
+    assert_eq!(error.kind(), bundlecp::ErrorKind::Unsupported, "{error}");
 }

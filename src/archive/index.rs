@@ -13,8 +13,8 @@ use crate::codec::seekable::{self, Frame, SeekTable};
 use crate::codec::{Codec, DecodeOptions, decoder};
 use crate::entry::Member;
 use crate::error::Refusal;
-use crate::format::ReadAt;
 use crate::format::tar::{self, Event, Parser};
+use crate::format::{ReadAt, apple_double};
 
 /// Bytes of headers that are decoded at a time.
 const CHUNK: usize = 256 << 10;
@@ -60,10 +60,7 @@ pub(crate) fn read_index(
         end: range.end,
     };
     let members = read_members(payload)?;
-    let is_apple = |member: &Member| {
-        let name = member.path.rsplit(|byte| *byte == b'/').next();
-        name.is_some_and(|name| name.starts_with(b"._"))
-    };
+    let is_apple = |member: &Member| apple_double::is_named_so(&member.path);
     // Only their content tells those that macOS added from other files.
     if options.skip_apple_double && members.iter().any(is_apple) {
         return Ok(None);

@@ -38,7 +38,8 @@ pub use limits::Limits;
 /// What to extract: is given each member's path as the archive has it.
 pub type Select = Box<dyn Fn(&Path) -> bool + Send + std::marker::Sync>;
 
-/// What to do with the files that macOS adds to hold its attributes: `._name`.
+/// What to do with the files that macOS adds to hold its attributes: those
+/// called `._name` that hold such, and in a zip all that is below `__MACOSX`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum AppleDouble {
     /// Leave them out.
@@ -79,7 +80,7 @@ pub struct Options {
     pub select: Option<Select>,
     /// How much the archive may hold.
     pub limits: Limits,
-    /// What to do with `._` files from macOS.
+    /// What to do with the files that macOS adds.
     pub apple_double: AppleDouble,
     /// What to do with what stands behind the end of a tar.
     pub after_end: AfterEnd,

@@ -15,7 +15,8 @@ use std::sync::{Mutex, PoisonError};
 use crate::dest::attributes::{self, Attributes, Losses, Rules};
 use crate::dest::writer::{NewFile, Site, Writer};
 use crate::entry::{Member, MemberKind};
-use crate::error::{Error, Refusal, Result};
+use crate::error::{Error, ErrorKind, Refusal, Result};
+use crate::format::apple_double;
 use crate::format::zip::{LocalEntry, StreamReader, ZipEntry};
 use crate::handles::Handles;
 use crate::plan::NodeId;
@@ -23,6 +24,7 @@ use crate::pool::{self, Queue};
 use crate::progress::{Phase, Progress, Total};
 use crate::sys::{self, Timestamp};
 
+use super::AppleDouble;
 use super::intake::{Intake, Mode};
 use super::tree::Accepted;
 
@@ -53,6 +55,7 @@ pub(super) fn extract(
     progress: &dyn Progress,
 ) -> Result<()> {
     let seen = Mutex::new(HashMap::new());
+    let skipped = Mutex::new(Vec::new());
     let reading = Mutex::new(Some((StreamReader::new(reader), &mut *intake)));
     let waiting = AtomicUsize::new(0);
     let directory = Mutex::new(None);
@@ -74,11 +77,13 @@ pub(super) fn extract(
                         batch: Vec::new(),
                         batched: 0,
                         seen: HashMap::new(),
+                        skipped: Vec::new(),
                     };
                     pipe.run(queue, &mut writer)?;
                     let finished = pipe.reader.finish();
                     let finished = finished.map_err(|refusal| pipe.intake.refused(refusal))?;
                     *seen.lock().unwrap_or_else(PoisonError::into_inner) = pipe.seen;
+                    *skipped.lock().unwrap_or_else(PoisonError::into_inner) = pipe.skipped;
                     *directory.lock().unwrap_or_else(PoisonError::into_inner) = Some(finished);
                 }
             }
@@ -94,6 +99,15 @@ pub(super) fn extract(
     let directory = directory.expect("the reading worker ended without an error");
     let mut handles = site.handles();
     let mut late = Vec::new();
+    for offset in skipped.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        let entry = directory.at_offset(offset);
+        let entry = entry.expect("the directory has all members that came");
+        // A link of that content is refused in a file too.
+        if entry.member.kind == MemberKind::Symlink {
+            let checked = entry.check_target(&apple_double::MAGIC);
+            checked.map_err(|refusal| intake.refused(refusal))?;
+        }
+    }
     for entry in directory.entries() {
         if let Some(seen) = seen.get(&entry.header_offset) {
             late.extend(settle(entry, seen, intake, site, &mut handles)?);
@@ -137,6 +151,8 @@ struct Pipe<'p, 'i, 'o> {
     batched: usize,
     /// Each member that was taken, by where its header was.
     seen: HashMap<u64, Seen>,
+    /// Where the headers were of members that were left out for their content.
+    skipped: Vec<u64>,
 }
 
 impl Pipe<'_, '_, '_> {
@@ -147,6 +163,12 @@ impl Pipe<'_, '_, '_> {
             let Some(entry) = next.filter(|_| !queue.is_stopped()) else {
                 break;
             };
+            let mut begun = Vec::new();
+            if self.intake.apple_double == AppleDouble::Skip
+                && self.is_from_macos(&entry, &mut begun)?
+            {
+                continue;
+            }
             let accepted = self.intake.accept(member_of(&entry))?;
             for node in self.intake.tree.take_made() {
                 if self.intake.mode == Mode::Write {
@@ -158,7 +180,7 @@ impl Pipe<'_, '_, '_> {
                 Accepted::Other(node) => self.remember(&entry, node),
                 Accepted::File(node, new) => {
                     self.remember(&entry, node);
-                    self.take(new, queue, writer)?;
+                    self.take(new, begun, queue, writer)?;
                 }
             }
         }
@@ -172,15 +194,37 @@ impl Pipe<'_, '_, '_> {
             .insert(entry.header_offset, Seen { node, modified });
     }
 
-    /// Reads the content of a file, and writes it or has it written.
+    /// Whether a member is one that macOS added. What was read of another, to
+    /// find that out, is in `begun`.
+    fn is_from_macos(&mut self, entry: &LocalEntry, begun: &mut Vec<u8>) -> Result<bool> {
+        if apple_double::is_in_own_folder(&entry.name) {
+            return Ok(true);
+        }
+        // A folder's name ends in a slash, and isn't one of these.
+        let may_be = apple_double::is_named_so(&entry.name)
+            && entry.size.is_none_or(|size| size >= apple_double::MIN_SIZE);
+        if !may_be {
+            return Ok(false);
+        }
+        self.read(begun, apple_double::MIN_SIZE)?;
+        let is_one =
+            begun.len() as u64 == apple_double::MIN_SIZE && begun.starts_with(&apple_double::MAGIC);
+        if is_one {
+            self.skipped.push(entry.header_offset);
+        }
+        Ok(is_one)
+    }
+
+    /// Reads the content of a file, of which `content` was read already, and
+    /// writes it or has it written.
     fn take(
         &mut self,
         new: NewFile,
+        mut content: Vec<u8>,
         queue: &Queue<'_, Job>,
         writer: &mut Writer<'_>,
     ) -> Result<()> {
-        let mut content = Vec::new();
-        self.read(&mut content)?;
+        self.read(&mut content, SMALL as u64)?;
         let is_whole = content.len() < SMALL;
         if self.intake.mode == Mode::Look {
             return Ok(());
@@ -194,14 +238,14 @@ impl Pipe<'_, '_, '_> {
             writer.write(&file, &new, at, &content)?;
             at += content.len() as u64;
             content.clear();
-            self.read(&mut content)?;
+            self.read(&mut content, SMALL as u64)?;
         }
         writer.finish(file, &new)
     }
 
-    /// Reads more of the current content, at most [`SMALL`] bytes.
-    fn read(&mut self, content: &mut Vec<u8>) -> Result<()> {
-        let read = (&mut self.reader).take(SMALL as u64).read_to_end(content);
+    /// Reads more of the current content, at most `most` bytes.
+    fn read(&mut self, content: &mut Vec<u8>, most: u64) -> Result<()> {
+        let read = (&mut self.reader).take(most).read_to_end(content);
         let count = read.map_err(|error| self.intake.refused(Refusal::io(error)))?;
         self.intake.receive(count as u64)
     }
@@ -259,6 +303,14 @@ fn settle(
 ) -> Result<Option<Late>> {
     let node = seen.node;
     let refused = |intake: &Intake<'_>, refusal| intake.refused_member(refusal, &entry.member.path);
+    if !entry.has_stored_path() {
+        let cause = "its parts are divided by `\\`, which a pipe tells too late";
+        let refusal = Refusal::new(ErrorKind::Unsupported, cause);
+        return Err(refused(
+            intake,
+            refusal.with_hint("save it to a file first"),
+        ));
+    }
     match entry.member.kind {
         MemberKind::Dir => {
             intake.tree.set_attributes(node, &entry.member);

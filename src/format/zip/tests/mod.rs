@@ -1,5 +1,6 @@
 //! Archives are made by `write`, then broken byte by byte.
 
+mod ditto;
 mod peers;
 mod streams;
 mod strict;
