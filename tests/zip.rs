@@ -159,3 +159,61 @@ fn backslashes_of_windows_need_a_file() {
     let error = of_pipe.unwrap_err();
     assert_eq!(error.kind(), bundlecp::ErrorKind::Unsupported, "{error}");
 }
+
+#[test]
+fn what_a_zip_cannot_hold_is_noted() {
+    let scratch = Scratch::new();
+    let at = scratch.path("src");
+    build::bundle(&at);
+    let files = || {
+        let outcome = packed(&scratch, "src").1;
+        std::fs::remove_file(scratch.path("src.zip")).unwrap();
+        outcome
+    };
+    let outcome = files();
+    let content = "#!/bin/sh\n".len() + 10_000 + 2 * "data".len();
+    assert_eq!((outcome.files, outcome.hardlinks), (4, 0));
+    assert_eq!(outcome.bytes, content as u64);
+    let one = "1 further name of a file became a file of its own: a zip has no hard links";
+    assert_eq!(outcome.notes, [one]);
+    build::hard_link(at.join("run"), at.join("lib/run"));
+    let outcome = files();
+    let two = "2 further names of files became files of their own: a zip has no hard links";
+    assert_eq!(
+        (outcome.files, outcome.notes.as_slice()),
+        (5, &[two.to_owned()][..])
+    );
+    if build::xattr(at.join("lib"), "user.bundlecp", b"x")
+        && build::xattr(at.join("run"), "user.bundlecp", b"y")
+    {
+        // Both names of the file.
+        let three = "3 entries lost their user attributes: a zip has none";
+        assert_eq!(files().notes, [two, three]);
+    }
+    // Nothing of this in a tar.
+    let archive = scratch.path("src.tar");
+    let mut options = pack::Options::default();
+    options.format = pack::Format::Tar;
+    let outcome = pack::pack(&[at], &archive, &options, &Silent).unwrap();
+    assert_eq!((outcome.files, outcome.hardlinks), (3, 2));
+    assert!(outcome.notes.is_empty());
+}
+
+#[test]
+fn a_large_file_of_two_names_is_cut_into_parts_twice() {
+    let scratch = Scratch::new();
+    let at = scratch.path("src");
+    let content: Vec<u8> = (0..17_u32 << 20).map(|at| (at >> 7) as u8).collect();
+    build::folder(&at);
+    build::file(at.join("one"), &content);
+    build::hard_link(at.join("one"), at.join("two"));
+    let (archive, outcome) = packed(&scratch, "src");
+    assert_eq!(outcome.bytes, 34 << 20);
+    let options = extract::Options::default();
+    for (to, outcome) in extracted(&scratch, &archive, &options) {
+        assert_eq!(outcome.unwrap().files, 2);
+        for name in ["src/one", "src/two"] {
+            assert!(std::fs::read(to.join(name)).unwrap() == content);
+        }
+    }
+}
