@@ -7,13 +7,11 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::ops::Range;
 
-use libdeflater::Decompressor;
-
 use crate::archive::zipped::member;
 use crate::dest::writer::{NewFile, Site, Writer};
 use crate::entry::MemberKind;
 use crate::error::{Refusal, Result};
-use crate::format::zip::{Directory, ZipEntry, decode, decode_whole};
+use crate::format::zip::{Directory, Inflater, ZipEntry, decode, decode_whole};
 use crate::format::{ReadAt, apple_double};
 use crate::pool::{self, Queue};
 use crate::progress::{Phase, Progress, Total};
@@ -74,7 +72,7 @@ pub(super) fn extract(
             file,
             intake,
             writer: site.writer(),
-            scratch: Decompressor::new(),
+            inflater: Inflater::new(),
             stored: Vec::new(),
             raw: Vec::new(),
         };
@@ -166,7 +164,7 @@ struct Worker<'w> {
     file: &'w File,
     intake: &'w Intake<'w>,
     writer: Writer<'w>,
-    scratch: Decompressor,
+    inflater: Inflater,
     stored: Vec<u8>,
     raw: Vec<u8>,
 }
@@ -189,7 +187,7 @@ impl Worker<'_> {
         for slot in slots {
             let start = (slot.data.start - range.start) as usize;
             let stored = &self.stored[start..start + (slot.data.end - slot.data.start) as usize];
-            let decoded = decode_whole(slot.entry, stored, &mut self.raw, &mut self.scratch);
+            let decoded = decode_whole(slot.entry, stored, &mut self.raw, &mut self.inflater);
             decoded.map_err(refused)?;
             let part = (!self.raw.is_empty()).then_some((0, self.raw.as_slice()));
             self.writer.write_whole(&slot.new, part)?;

@@ -13,6 +13,7 @@ mod check;
 mod end;
 mod entry;
 mod extra;
+mod inflate;
 mod input;
 mod local;
 mod method;
@@ -28,8 +29,9 @@ mod tests;
 use super::ReadAt;
 use records::{EndRecord, LocalHeader};
 
-pub(crate) use check::{Checked, decode, decode_whole};
+pub(crate) use check::{decode, decode_whole};
 pub(crate) use entry::ZipEntry;
+pub(crate) use inflate::Inflater;
 pub(crate) use method::Method;
 pub(crate) use read::Directory;
 pub(crate) use stream::{LocalEntry, StreamReader};
