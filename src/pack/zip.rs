@@ -455,3 +455,6 @@ impl Coder {
 fn deflate_level(level: i32) -> CompressionLvl {
     CompressionLvl::new(level).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;
