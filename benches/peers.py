@@ -1,4 +1,4 @@
-"""Prints the table of benches/peers.sh: medians, and ratios round by round."""
+"""Prints the tables of benches/peers.sh: medians, and ratios round by round."""
 
 import glob
 import json
@@ -18,12 +18,49 @@ LABELS = {
 PEERS = ["cp", "rsync", "xcp", "cpz", "fcp"]
 
 
-def main(work, cache, ours):
+# What is asked of each piece of work with archives: peers and the largest ratio.
+BARS = {
+    "tar.zst": {"bsdtar": 0.65, "tar": 0.55, "unsquashfs": 0.85},
+    "foreign.tar.zst": {"bsdtar": 0.8},
+    "tar.gz": {"tar": 0.6},
+    "tar.xz": {"tar": 0.6},
+    "zip": {"ripunzip": 0.7, "unzip": 0.25},
+    "pack.tar.zst": {"bsdtar": 0.9, "tar": 0.9},
+    "pack.zip": {"zip": 0.5},
+    "list.tar.zst": {},
+    "list.zip": {},
+}
+WORK = {
+    "tar.zst": "extract .tar.zst",
+    "foreign.tar.zst": "extract .tar.zst of one frame",
+    "tar.gz": "extract .tar.gz",
+    "tar.xz": "extract .tar.xz",
+    "zip": "extract .zip",
+    "pack.tar.zst": "pack .tar.zst",
+    "pack.zip": "pack .zip",
+    "list.tar.zst": "list .tar.zst",
+    "list.zip": "list .zip",
+}
+
+
+def main(work, cache):
     times = read(work)
     print(f"{machine()}\n")
+    copies = {key: rounds for key, rounds in times.items() if key[2] is None}
+    archives = {key: rounds for key, rounds in times.items() if key[2] is not None}
+    if copies:
+        print_copies(copies)
+    if archives:
+        print_archives(archives)
+        print_weights(os.path.join(work, "weights.txt"))
+    for group in "SN":
+        print(f"{LABELS[group]}: {describe(os.path.join(cache, group))}.")
+
+
+def print_copies(times):
     print("| input, file system | bundlecp | " + " | ".join(PEERS) + " | to the fastest peer | to cp |")
     print("|---|---|" + "---|" * (len(PEERS) + 2))
-    for (filesystem, group), rounds in times.items():
+    for (filesystem, group, _), rounds in times.items():
         medians = {name: statistics.median(row[name] for row in rounds) for name in rounds[0]}
         peers = {name: median for name, median in medians.items() if name != "bundlecp"}
         fastest = min(peers, key=peers.get)
@@ -34,23 +71,73 @@ def main(work, cache, ours):
             + f" | {ratio(rounds, fastest):.2f} ({fastest}) | {ratio(rounds, 'cp'):.2f} |"
         )
     print()
+
+
+def print_archives(times):
+    print("| work, input, file system | bundlecp | peers | ratios (asked) |")
+    print("|---|---|---|---|")
+    for (filesystem, group, task), rounds in times.items():
+        medians = {name: statistics.median(row[name] for row in rounds) for name in rounds[0]}
+        peers = [name for name in medians if name != "bundlecp"]
+        cells = ", ".join(f"{name} {medians[name]:.3f}" for name in peers)
+        ratios = []
+        for name in peers:
+            found, asked = ratio(rounds, name), BARS[task].get(name)
+            missed = " missed" if asked is not None and found > asked else ""
+            ratios.append(f"{found:.2f} × {name}" + (f" (≤ {asked}{missed})" if asked else ""))
+        print(
+            f"| {WORK[task]}, {LABELS[group]}, {filesystem} | **{medians['bundlecp']:.3f} s** | "
+            f"{cells or '–'} | {', '.join(ratios) or '–'} |"
+        )
+    print()
+
+
+def print_weights(path):
+    """Sizes to the peer's, and peak memory in MiB."""
+    sizes, memory = {}, []
+    with open(path, encoding="utf-8") as file:
+        for line in file:
+            kind, group, *rest = line.split()
+            if kind == "size":
+                sizes[group, rest[0]] = int(rest[1])
+            else:
+                memory.append((group, " ".join(rest[:-1]), int(rest[-1])))
+    print("| size | bundlecp | peer | ratio |\n|---|---|---|---|")
     for group in "SN":
-        print(f"{LABELS[group]}: {describe(os.path.join(cache, group))}.")
+        for ours, theirs, name in (
+            ("o.tar.zst", "t.tar.zst", "tar -I 'zstd -3 -T0'"),
+            ("o.zip", "z.zip", "zip -ry"),
+        ):
+            left, right = sizes[group, ours], sizes[group, theirs]
+            print(f"| {LABELS[group]}, {ours[2:]} | {left:,} | {name}: {right:,} | {left / right:.4f} |")
+    print("\n| peak memory | MiB |\n|---|---|")
+    for group, task, kib in memory:
+        print(f"| {task}, {LABELS[group]} | {kib / 1024:.0f} |")
+    print()
 
 
 def read(work):
     """Seconds by input, then by round, then by command; the first round warms up."""
     times = {}
     for path in sorted(glob.glob(os.path.join(work, "*.json"))):
-        filesystem, group, number = re.search(r"(\w+)-(\w)-(\d+)\.json$", path).groups()
+        name = os.path.basename(path)
+        filesystem, group, task, number = re.fullmatch(
+            r"(\w+)-(\w)(?:-([\w.]+))?-(\d+)\.json", name
+        ).groups()
         if number == "0":
             continue
         with open(path, encoding="utf-8") as file:
             results = json.load(file)["results"]
         row = {result["command"]: result["times"][0] for result in results}
-        times.setdefault((filesystem, group), []).append(row)
-    order = {"ext4": 0, "tmpfs": 1, "xfs": 2}
-    return dict(sorted(times.items(), key=lambda item: ("SNFG".index(item[0][1]), order[item[0][0]])))
+        times.setdefault((filesystem, group, task), []).append(row)
+    systems = {"ext4": 0, "tmpfs": 1, "xfs": 2}
+    tasks = [None, *WORK]
+
+    def order(item):
+        filesystem, group, task = item[0]
+        return (tasks.index(task), "SNFG".index(group), systems[filesystem])
+
+    return dict(sorted(times.items(), key=order))
 
 
 def ratio(rounds, peer):
@@ -77,7 +164,13 @@ def machine():
         model = re.search(r"model name\s*: (.*)", file.read())
     model = model.group(1) if model else platform.machine()
     versions = []
-    for command in ("cp --version", "rsync --version", "hyperfine --version"):
+    for command in (
+        "cp --version",
+        "rsync --version",
+        "tar --version",
+        "bsdtar --version",
+        "hyperfine --version",
+    ):
         line = subprocess.run(command.split(), capture_output=True, text=True).stdout.splitlines()[0]
         versions.append(re.sub(r"\s+", " ", line))
     return f"{os.cpu_count()} × {model}, Linux {platform.release().split('-')[0]}; {'; '.join(versions)}."

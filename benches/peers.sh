@@ -1,9 +1,13 @@
 #!/usr/bin/env bash
-# Times `bundlecp -R` against cp, rsync, xcp, cpz and fcp, and prints one table
-# of medians and ratios. Every round runs all commands once, one after the
-# other, so that a machine whose speed drifts is fair to all of them.
+# Times bundlecp against its peers, and prints tables of medians and ratios:
+# copies against cp, rsync, xcp, cpz and fcp; packing and extracting against
+# GNU tar, bsdtar, zip, unzip, 7z, ripunzip and squashfs. Every round runs all
+# commands once, one after the other, so that a machine whose speed drifts is
+# fair to all of them.
 #
-#   benches/peers.sh [ROUNDS]      default 15; run it on a quiet machine, as root
+#   benches/peers.sh [ROUNDS [copy|archives]]
+#
+# Default 15 rounds of both; run it on a quiet machine, as root.
 #
 # Inputs, made once and kept in the cache: a scientific PyInstaller bundle, a
 # node_modules of over 20,000 files, a folder of 50,000 files, a file of 2 GiB.
@@ -11,6 +15,8 @@
 set -euo pipefail
 
 rounds=${1:-15}
+part=${2:-all}
+prepare='rm -rf D'
 root=$(cd "$(dirname "$0")/.." && pwd)
 cache=${BUNDLECP_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/bundlecp}/peers
 mkdir -p "$cache"
@@ -27,7 +33,11 @@ trap cleanup EXIT
 trap 'exit 130' INT TERM HUP
 
 install_tools() {
-  local missing=()
+  local missing=() pair
+  for pair in bsdtar:libarchive-tools zip:zip unzip:unzip 7z:p7zip-full zstd:zstd xz:xz-utils \
+    mksquashfs:squashfs-tools time:time; do
+    command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
+  done
   command -v hyperfine >/dev/null || missing+=(hyperfine)
   command -v rsync >/dev/null || missing+=(rsync)
   command -v mkfs.ext4 >/dev/null || missing+=(e2fsprogs)
@@ -37,7 +47,7 @@ install_tools() {
     DEBIAN_FRONTEND=noninteractive apt-get install -qq -y "${missing[@]}" >/dev/null
   fi
   local crate
-  for crate in xcp cpz fcp; do
+  for crate in xcp cpz fcp ripunzip; do
     [[ -x $cache/bin/$crate ]] || cargo install --quiet --locked --root "$cache" "$crate"
   done
   if [[ -z ${BUNDLECP:-} ]]; then
@@ -105,17 +115,14 @@ measure() {
     for pair in "$@"; do
       arguments+=(--command-name "${pair%%=*}" "${pair#*=}")
     done
-    hyperfine -N --style none --runs 1 --prepare 'rm -rf D' \
+    hyperfine -N --style none --runs 1 --prepare "sh -c '$prepare'" \
       --export-json "$work/$filesystem-$input-$round.json" "${arguments[@]}" >/dev/null 2>&1
   done
   rm -rf D
   cd "$root"
 }
 
-main() {
-  install_tools
-  make_inputs
-  mount_all
+measure_copies() {
   local cp="cp=cp -a SRC D" rsync="rsync=rsync -a SRC/ D" xcp="xcp=$cache/bin/xcp -r SRC D"
   local cpz="cpz=$cache/bin/cpz SRC D" fcp="fcp=$cache/bin/fcp SRC D"
   local ours="bundlecp=$BUNDLECP -R SRC D"
@@ -130,11 +137,101 @@ main() {
   done
   cp -a "$cache/F" "$work/ext4/F"
   measure ext4 F "$rounds" "${cp//SRC/F}" "${xcp//SRC/F}" "${cpz//SRC/F}" "${ours//SRC/F}"
-  rm -rf "$work/ext4"/{S,N,F}
+  rm -rf "$work"/{ext4,tmpfs,xfs}/{S,N,F}
   head -c 2G /dev/urandom >"$work/ext4/G"
   sync "$work/ext4"
   measure ext4 G 5 "${cp//SRC/G}" "${xcp//SRC/G}" "${cpz//SRC/G}" "${ours//SRC/G}"
-  python3 "$root/benches/peers.py" "$work" "$cache" "$BUNDLECP"
+  rm -f "$work/ext4/G"
+}
+
+# The archives that are extracted: ours, and those of others.
+make_archives() {
+  local dir=$1 input=$2
+  (
+    cd "$cache"
+    "$BUNDLECP" pack "$input" -o "$dir/ours.tar.zst"
+    "$BUNDLECP" pack "$input" -o "$dir/ours.tar.gz"
+    "$BUNDLECP" pack "$input" --level 1 -o "$dir/ours.tar.xz"
+    "$BUNDLECP" pack "$input" -o "$dir/ours.zip"
+    tar -I 'zstd -3' -cf "$dir/single.tar.zst" "$input"
+    mksquashfs "$input" "$dir/sq.zst" -comp zstd -Xcompression-level 3 -no-progress -quiet >/dev/null
+  )
+}
+
+# Extractions have a folder to go into, made anew for each.
+measure_extractions() {
+  local filesystem=$1 input=$2 x="bundlecp=$BUNDLECP extract" flag=--allow-external-links
+  measure "$filesystem" "$input-tar.zst" "$rounds" "$x $flag ours.tar.zst -C D" \
+    'bsdtar=bsdtar -xf ours.tar.zst -C D' "tar=tar -I zstd -xf ours.tar.zst -C D" \
+    'unsquashfs=unsquashfs -quiet -no-progress -f -d D sq.zst'
+  measure "$filesystem" "$input-foreign.tar.zst" "$rounds" "$x $flag single.tar.zst -C D" \
+    'bsdtar=bsdtar -xf single.tar.zst -C D'
+  measure "$filesystem" "$input-tar.gz" "$rounds" "$x $flag ours.tar.gz -C D" \
+    'tar=tar -xzf ours.tar.gz -C D'
+  measure "$filesystem" "$input-tar.xz" "$few" "$x $flag ours.tar.xz -C D" \
+    'tar=tar -xJf ours.tar.xz -C D'
+  measure "$filesystem" "$input-zip" "$rounds" "$x $flag ours.zip -C D" \
+    "ripunzip=$cache/bin/ripunzip unzip-file -q -d D ours.zip" 'unzip=unzip -qq ours.zip -d D'
+  measure "$filesystem" "$input-list.tar.zst" "$rounds" "bundlecp=$BUNDLECP list ours.tar.zst"
+  measure "$filesystem" "$input-list.zip" "$rounds" "bundlecp=$BUNDLECP list ours.zip"
+}
+
+measure_packing() {
+  local filesystem=$1 input=$2 p="bundlecp=$BUNDLECP pack $2"
+  measure "$filesystem" "$input-pack.tar.zst" "$rounds" "$p -o D/o.tar.zst" \
+    "bsdtar=bsdtar --zstd --options zstd:compression-level=3,zstd:threads=2 -cf D/b.tar.zst $input" \
+    "tar=tar -I 'zstd -3 -T0' -cf D/t.tar.zst $input"
+  measure "$filesystem" "$input-pack.zip" "$few" "$p -o D/o.zip" "zip=zip -qry D/z.zip $input"
+}
+
+# Sizes and peak memory, which no clock disturbs.
+weigh() {
+  local dir=$work/tmpfs input=$1
+  mkdir -p "$dir/D" && cd "$dir"
+  "$BUNDLECP" pack "$input" -o D/o.tar.zst
+  tar -I 'zstd -3 -T0' -cf D/t.tar.zst "$input"
+  "$BUNDLECP" pack "$input" -o D/o.zip
+  zip -qry D/z.zip "$input"
+  stat -c '%n %s' D/* | sed "s|^D/|size $input |" >>"$work/weights.txt"
+  local name
+  for name in 'pack tar.zst' 'pack zip' 'pack tar.xz --level 9'; do
+    read -r _ format level <<<"$name"
+    # shellcheck disable=SC2086
+    command time -f "memory $input $name %M" -a -o "$work/weights.txt" \
+      "$BUNDLECP" pack "${2:-$input}" $level -o "D/m.$format"
+    rm -rf D/m.*
+  done
+  for name in ours.tar.zst single.tar.zst ours.tar.gz ours.tar.xz ours.zip; do
+    command time -f "memory $input extract $name %M" -a -o "$work/weights.txt" \
+      "$BUNDLECP" extract --allow-external-links "$name" -C "D/$name.d"
+  done
+  rm -rf D
+  cd "$root"
+}
+
+measure_archives() {
+  local filesystem input
+  few=$((rounds < 5 ? rounds : 5))
+  prepare='rm -rf D && mkdir D'
+  for input in S N; do
+    for filesystem in ext4 tmpfs; do
+      cp -a "$cache/$input" "$work/$filesystem/$input"
+      make_archives "$work/$filesystem" "$input"
+      measure_extractions "$filesystem" "$input"
+      measure_packing "$filesystem" "$input"
+      [[ $filesystem == ext4 ]] || weigh "$input"
+      rm -rf "$work/$filesystem"/{S,N,ours.*,single.*,sq.zst}
+    done
+  done
+}
+
+main() {
+  install_tools
+  make_inputs
+  mount_all
+  [[ $part == archives ]] || measure_copies
+  [[ $part == copy ]] || measure_archives
+  python3 "$root/benches/peers.py" "$work" "$cache"
 }
 
 main

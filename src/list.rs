@@ -5,11 +5,12 @@
 //! index; anything else is read from front to end.
 
 use std::io::Read;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use crate::archive::{self, Opened};
 use crate::entry::{Entry, EntryKind, Member, MemberKind};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::tar;
 use crate::path::{LinkTarget, RelPath};
 use crate::pool;
@@ -29,13 +30,13 @@ pub struct Listed {
     pub modified: Option<Timestamp>,
 }
 
-/// Calls `each` with every member of the archive at `archive`, in its order.
+/// Calls `each` with every member of the archive at `archive`, in its order,
+/// until it breaks: what comes then is neither read nor judged.
 ///
 /// # Errors
 ///
-/// When the archive can't be read or breaks its format's rules; what `each`
-/// returns.
-pub fn list(archive: &Path, each: &mut dyn FnMut(Listed) -> Result<()>) -> Result<()> {
+/// When the archive can't be read or breaks its format's rules.
+pub fn list(archive: &Path, each: &mut dyn FnMut(Listed) -> ControlFlow<()>) -> Result<()> {
     run(archive::open(archive)?, each)
 }
 
@@ -48,17 +49,30 @@ pub fn list(archive: &Path, each: &mut dyn FnMut(Listed) -> Result<()>) -> Resul
 pub fn list_from(
     reader: impl Read + Send,
     shown: &Path,
-    each: &mut dyn FnMut(Listed) -> Result<()>,
+    each: &mut dyn FnMut(Listed) -> ControlFlow<()>,
 ) -> Result<()> {
     run(archive::from_reader(reader, shown)?, each)
 }
 
-fn run(opened: Opened<'_>, each: &mut dyn FnMut(Listed) -> Result<()>) -> Result<()> {
+fn run(opened: Opened<'_>, each: &mut dyn FnMut(Listed) -> ControlFlow<()>) -> Result<()> {
+    let shown = opened.shown.clone();
+    let mut is_stopped = false;
     let threads = u32::try_from(pool::default_threads()).unwrap_or(u32::MAX);
     let options = tar::Options::default();
-    archive::members::for_each(opened, options, threads, &mut |member| {
-        each(listed(&member))
-    })
+    let done = archive::members::for_each(opened, options, threads, &mut |member| match each(
+        listed(&member),
+    ) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(()) => {
+            is_stopped = true;
+            let cause = "stopped by the caller";
+            Err(Error::new(ErrorKind::Interrupted, "list", &shown, cause))
+        }
+    });
+    match is_stopped {
+        true => Ok(()),
+        false => done,
+    }
 }
 
 fn listed(member: &Member) -> Listed {

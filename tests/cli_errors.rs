@@ -98,9 +98,6 @@ const OTHERS: &[Case] = &[
     case(&["verify", "app", "app", "--ignore", "mode,nope"], USAGE, "ignore `nope`: no such kind of difference", "one of missing"),
     case(&["probe", "missing"], FAILED, "probe `missing`: No such file or directory", ""),
     case(&["probe", "file"], FAILED, "probe `file`: Not a directory", ""),
-    case(&["pack", "app", "-o", "app.tar"], USAGE, "run `pack`: ", "write `./pack`"),
-    case(&["extract", "app.tar"], USAGE, "run `extract`: ", "write `./extract`"),
-    case(&["list", "app.tar"], USAGE, "run `list`: ", "write `./list`"),
     case(&["doctor", "app"], USAGE, "run `doctor`: ", "write `./doctor`"),
     case(&["cache", "list"], USAGE, "run `cache`: ", "write `./cache`"),
 ];
@@ -213,9 +210,7 @@ fn the_other_commands_name_what_is_wrong() {
 
 #[test]
 fn a_command_that_is_not_there_yet_says_so() {
-    for command in [
-        "pack", "extract", "list", "manifest", "doctor", "repair", "convert",
-    ] {
+    for command in ["manifest", "doctor", "repair", "convert"] {
         let scratch = world();
         let ran = bundlecp(scratch.root(), &[command, "app", "x"]);
         assert_eq!(ran.status, USAGE);

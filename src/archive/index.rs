@@ -1,5 +1,5 @@
-//! The index at the end of our own `.tar.zst`: the headers of all members, as a
-//! tar without content, and which frame each member begins in.
+//! The index at the end of our own `.tar.zst`, and which frame each member
+//! begins in.
 //!
 //! The index and the table of frames are one claim, checked against itself
 //! here and against the frames by whoever decodes them. An index that doesn't
@@ -7,17 +7,17 @@
 //! reader does.
 
 use std::fs::File;
-use std::io::Read;
+use std::ops::Range;
 
+use crate::codec::Decompressor;
 use crate::codec::seekable::{self, Frame, SeekTable};
-use crate::codec::{Codec, DecodeOptions, decoder};
 use crate::entry::Member;
-use crate::error::Refusal;
-use crate::format::tar::{self, Event, Parser};
+use crate::error::{ErrorKind, Refusal};
+use crate::format::tar::{self, Indexed};
 use crate::format::{ReadAt, apple_double};
 
-/// Bytes of headers that are decoded at a time.
-const CHUNK: usize = 256 << 10;
+/// The largest index that is read, compressed: several million members.
+const LARGEST: usize = 64 << 20;
 
 /// What an archive says it holds, and in which frames.
 pub(crate) struct Index {
@@ -38,11 +38,12 @@ pub(crate) struct Holding {
 }
 
 /// Reads the index of an archive of `length` bytes; `None` if it has none that
-/// can be used.
+/// can be used. One of more than `most` members is refused.
 pub(crate) fn read_index(
     file: &File,
     length: u64,
     options: tar::Options,
+    most: Option<u64>,
 ) -> Result<Option<Index>, Refusal> {
     let read_at = |buffer: &mut [u8], offset: u64| file.read_exact_at(buffer, offset);
     let Some(table) = seekable::read_table(length, &read_at)? else {
@@ -54,55 +55,64 @@ pub(crate) fn read_index(
     if !table.fits_units() {
         return Ok(None);
     }
-    let payload = Section {
-        file,
-        at: range.start,
-        end: range.end,
-    };
-    let members = read_members(payload)?;
+    let members = read_members(file, range, most)?;
     let is_apple = |member: &Member| apple_double::is_named_so(&member.path);
     // Only their content tells those that macOS added from other files.
-    if options.skip_apple_double && members.iter().any(is_apple) {
+    if options.skip_apple_double && members.iter().any(|indexed| is_apple(&indexed.member)) {
         return Ok(None);
     }
-    Ok(lay_out(&table, &members)?.map(|parts| Index { members, parts }))
+    let Some(parts) = lay_out(&table, &members)? else {
+        return Ok(None);
+    };
+    let members = members.into_iter().map(|indexed| indexed.member).collect();
+    Ok(Some(Index { members, parts }))
 }
 
-/// Reads the members of the headers that `payload` decodes to.
-fn read_members(payload: Section<'_>) -> Result<Vec<Member>, Refusal> {
-    let options = DecodeOptions { threads: 1 };
-    let mut reader = decoder(Codec::Zstd, payload, options)?;
-    let mut parser = Parser::headers_only();
-    let mut members = Vec::new();
-    let mut buffer = vec![0; CHUNK];
-    loop {
-        let filled = reader.read(&mut buffer).map_err(Refusal::io)?;
-        if filled == 0 {
-            break;
-        }
-        parser.feed(&buffer[..filled], &mut |event| {
-            if let Event::Member(member) = event {
-                members.push(member);
-            }
-            Ok(())
-        })?;
+/// Reads the records of the index at `range`: zstd frames, one a unit.
+fn read_members(
+    file: &File,
+    range: Range<u64>,
+    most: Option<u64>,
+) -> Result<Vec<Indexed>, Refusal> {
+    let length = usize::try_from(range.end - range.start).map_err(|_| too_large())?;
+    if length > LARGEST {
+        return Err(too_large());
     }
-    parser.finish()?;
+    let mut stored = vec![0; length];
+    file.read_exact_at(&mut stored, range.start)
+        .map_err(Refusal::io)?;
+    let mut decompressor = Decompressor::new();
+    let mut part = Vec::new();
+    let mut members = Vec::new();
+    let mut rest = stored.as_slice();
+    while !rest.is_empty() {
+        let (frame, raw) = seekable::split_frame(rest)?;
+        rest = &rest[frame.len()..];
+        decompressor.zstd_frame(frame, raw, &mut part)?;
+        members.append(&mut tar::read_index(&part)?);
+        if most.is_some_and(|most| members.len() as u64 > most) {
+            let cause = "holds more members than the limit allows";
+            return Err(Refusal::new(ErrorKind::LimitExceeded, cause));
+        }
+    }
     Ok(members)
 }
 
+fn too_large() -> Refusal {
+    let cause = "its index is larger than 64 MiB";
+    Refusal::new(ErrorKind::LimitExceeded, cause)
+}
+
 /// Finds out which frame each member begins in; `None` if they don't fit.
-fn lay_out(table: &SeekTable, members: &[Member]) -> Result<Option<Vec<Holding>>, Refusal> {
+fn lay_out(table: &SeekTable, members: &[Indexed]) -> Result<Option<Vec<Holding>>, Refusal> {
     let mut starts = Vec::with_capacity(members.len());
-    let mut header = Vec::new();
     let mut at = 0_u64;
-    for member in members {
-        header.clear();
-        tar::append_header(member, &mut header)?;
+    for Indexed { member, header } in members {
         let stored = tar::stored_size(member);
-        let content = at.saturating_add(header.len() as u64);
+        let content = at.saturating_add(*header);
         starts.push((at, content));
-        at = content.saturating_add(stored + tar::padding(stored) as u64);
+        let padded = stored.saturating_add(tar::padding(stored) as u64);
+        at = content.saturating_add(padded);
     }
     if at.saturating_add(tar::END.len() as u64) != table.raw_size() {
         return Ok(None);
@@ -138,21 +148,4 @@ fn lay_out(table: &SeekTable, members: &[Member]) -> Result<Option<Vec<Holding>>
         (begin, first) = (end, first + count);
     }
     Ok(Some(parts))
-}
-
-/// A part of a file, to be read once.
-struct Section<'f> {
-    file: &'f File,
-    at: u64,
-    end: u64,
-}
-
-impl Read for Section<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let left = usize::try_from(self.end - self.at).unwrap_or(usize::MAX);
-        let most = buffer.len().min(left);
-        let count = self.file.read_at(&mut buffer[..most], self.at)?;
-        self.at += count as u64;
-        Ok(count)
-    }
 }

@@ -122,6 +122,8 @@ fn draw(bar: &ProgressBar, status: &Status) {
     if let (Some(total), None) = (status.bytes_total, bar.length()) {
         bar.set_length(total);
         bar.set_style(bytes());
+    } else if bar.length().is_none() && status.bytes > 0 {
+        bar.set_style(stream());
     }
     bar.set_prefix(phase(status));
     bar.set_message(entries(status));
@@ -130,6 +132,11 @@ fn draw(bar: &ProgressBar, status: &Status) {
 
 fn spinner() -> ProgressStyle {
     style("{spinner} {prefix} {msg}")
+}
+
+/// For what comes without saying how much it is.
+fn stream() -> ProgressStyle {
+    style("{spinner} {prefix} {bytes}, {msg}, {binary_bytes_per_sec}")
 }
 
 fn bytes() -> ProgressStyle {
@@ -147,6 +154,6 @@ mod tests {
 
     #[test]
     fn the_templates_are_valid() {
-        let _ = (spinner(), bytes());
+        let _ = (spinner(), stream(), bytes());
     }
 }

@@ -5,6 +5,7 @@
 
 mod args;
 mod bar;
+mod input;
 mod interrupt;
 mod render;
 mod run;
@@ -17,9 +18,19 @@ use clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
 
 /// The names that begin a subcommand rather than a copy. Those that this
 /// version doesn't have are kept free, so that scripts mean the same later.
-const SUBCOMMANDS: [&str; 6] = ["copy", "probe", "verify", "completions", "man", "help"];
-const COMING: [&str; 9] = [
-    "pack", "extract", "list", "manifest", "doctor", "repair", "convert", "onefile", "cache",
+const SUBCOMMANDS: [&str; 9] = [
+    "copy",
+    "pack",
+    "extract",
+    "list",
+    "probe",
+    "verify",
+    "completions",
+    "man",
+    "help",
+];
+const COMING: [&str; 6] = [
+    "manifest", "doctor", "repair", "convert", "onefile", "cache",
 ];
 
 /// Exit status for wrong usage.

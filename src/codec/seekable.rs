@@ -21,6 +21,8 @@ use std::ops::Range;
 
 use super::MAX_UNIT;
 use super::detect::SKIPPABLE;
+use zstd::zstd_safe;
+
 use crate::error::{ErrorKind, Refusal};
 
 const TABLE: u32 = SKIPPABLE + 0xE;
@@ -232,6 +234,17 @@ impl SeekTable {
             return Err(lies("a skippable frame has another size"));
         }
         Ok(Some(start..end))
+    }
+}
+
+/// The first zstd frame in `bytes`, and the size of its data, which it has to
+/// tell.
+pub(crate) fn split_frame(bytes: &[u8]) -> Result<(&[u8], u64), Refusal> {
+    let damaged = || Refusal::malformed("its index is damaged");
+    let length = zstd_safe::find_frame_compressed_size(bytes).map_err(|_| damaged())?;
+    match zstd_safe::get_frame_content_size(bytes) {
+        Ok(Some(raw)) => Ok((&bytes[..length], raw)),
+        Ok(None) | Err(_) => Err(damaged()),
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::dest::publish::{Existing, already_exists};
 use crate::dest::writer::{Site, Writer};
 use crate::entry::{Member, MemberKind};
-use crate::error::{Error, Refusal, Result};
+use crate::error::{Error, ErrorKind, Refusal, Result};
 use crate::fit::{self, Goal, OnNoSymlinks, standing};
 use crate::plan::NodeId;
 use crate::probe::Capabilities;
@@ -56,7 +56,11 @@ impl Intake<'_> {
         let accepted = self
             .tree
             .accept(member)
-            .map_err(|refusal| self.refused_member(refusal, &path))?;
+            .map_err(|refusal| match refusal.kind() {
+                // All members together are too many or too much, not this one.
+                ErrorKind::LimitExceeded => self.refused(refusal),
+                _ => self.refused_member(refusal, &path),
+            })?;
         if is_link && !matches!(accepted, Accepted::LeftOut) {
             self.check_links()?;
         }

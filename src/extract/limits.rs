@@ -56,11 +56,11 @@ impl Meter {
         self.entries += 1;
         self.announced = self.announced.saturating_add(member.size);
         if self.limits.entries.is_some_and(|most| self.entries > most) {
-            let cause = "holds more members than the limit allows";
+            let cause = "it holds more members than the limit allows";
             return Err(exceeded(cause, "raise --max-entries if you trust it"));
         }
         if self.limits.bytes.is_some_and(|most| self.announced > most) {
-            let cause = "holds more bytes than the limit allows";
+            let cause = "it holds more bytes than the limit allows";
             return Err(exceeded(cause, "raise --max-size if you trust it"));
         }
         Ok(())
@@ -82,7 +82,7 @@ impl Meter {
             return Ok(());
         };
         if bytes > RATIO_FROM && bytes / ratio.max(1) > read {
-            let cause = "expands to more than the limit allows";
+            let cause = "it expands to more than the limit allows";
             return Err(exceeded(cause, "raise --max-ratio if you trust it"));
         }
         Ok(())

@@ -38,6 +38,9 @@ pub use limits::Limits;
 /// What to extract: is given each member's path as the archive has it.
 pub type Select = Box<dyn Fn(&Path) -> bool + Send + std::marker::Sync>;
 
+/// What had to be among the members: returns the path of one that wasn't.
+pub type Missing = Box<dyn Fn() -> Option<PathBuf> + Send + std::marker::Sync>;
+
 /// What to do with the files that macOS adds to hold its attributes: those
 /// called `._name` that hold such, and in a zip all that is below `__MACOSX`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -78,6 +81,9 @@ pub struct Options {
     pub strip_components: usize,
     /// Extracts only what this says.
     pub select: Option<Select>,
+    /// Is asked once, when [`select`](Self::select) has seen every member and
+    /// nothing was published: with a path for an answer, the extraction fails.
+    pub missing: Option<Missing>,
     /// How much the archive may hold.
     pub limits: Limits,
     /// What to do with the files that macOS adds.

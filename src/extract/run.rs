@@ -25,6 +25,7 @@ use crate::plan::{NodeId, NodeKind};
 use crate::probe::{self, Capabilities, Scope};
 use crate::progress::Progress;
 use crate::sys::{self, Dir, Timestamp};
+use crate::text::escape_path;
 
 use super::finish::{self, Links};
 use super::intake::{Intake, Mode, OPERATION};
@@ -212,8 +213,13 @@ impl Extraction<'_> {
             }
             (Kind::Tar(codec), Input::File(file, length)) => {
                 if codec == Codec::Zstd
-                    && let Some(index) = read_index(&file, length, self.tar_options())
-                        .map_err(|refusal| intake.refused(refusal))?
+                    && let Some(index) = read_index(
+                        &file,
+                        length,
+                        self.tar_options(),
+                        self.options.limits.entries,
+                    )
+                    .map_err(|refusal| intake.refused(refusal))?
                 {
                     let check = |intake: &Intake<'_>| self.check(intake);
                     return frames::extract(
@@ -262,6 +268,11 @@ impl Extraction<'_> {
     /// Checks the tree as a whole: before the first byte where there is an
     /// index, before the first link where there is none.
     fn check(&self, intake: &Intake<'_>) -> Result<()> {
+        if let Some(path) = self.options.missing.as_ref().and_then(|missing| missing()) {
+            let cause = format!("no such member: `{}`", escape_path(&path));
+            let error = Error::new(ErrorKind::NotFound, "extract", &intake.archive, cause);
+            return Err(error.with_hint("bundlecp list shows what it holds"));
+        }
         if intake.tree.members.symlinks() > 0 {
             intake.check_links()?;
         }

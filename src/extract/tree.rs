@@ -10,11 +10,12 @@ use std::sync::Arc;
 use crate::dest::attributes::Attributes;
 use crate::dest::writer::NewFile;
 use crate::entry::{Entry, Member, MemberKind};
-use crate::error::{Refusal, Result};
+use crate::error::{ErrorKind, Refusal, Result};
 use crate::handles::Folder;
 use crate::plan::NodeId;
 use crate::plan::members::{Added, Members, names_of};
 use crate::sys::{self, FileType, Stat, Timestamp};
+use crate::text::escape_bytes;
 
 use super::Select;
 use super::limits::Meter;
@@ -108,11 +109,16 @@ impl<'o> Tree<'o> {
         if strip > 0 && names.len() <= strip {
             return Ok(Accepted::LeftOut);
         }
-        if let Some(select) = self.choice.select
-            && !names.is_empty()
-            && !select(&sys::bytes_to_path(&names.join(&b'/')))
-        {
+        if !self.is_chosen(&names) {
             return Ok(Accepted::LeftOut);
+        }
+        if member.kind == MemberKind::Hardlink
+            && ((strip > 0 && linked.len() <= strip) || !self.is_chosen(&linked))
+        {
+            let target = escape_bytes(&member.target);
+            let cause = format!("is a hard link to `{target}`, which is left out");
+            let refusal = Refusal::new(ErrorKind::Usage, cause);
+            return Err(refusal.with_hint("extract that member too: it has the content"));
         }
         let (names, linked) = (&names[strip..], linked.get(strip..).unwrap_or_default());
         let first = self.made.len();
@@ -134,6 +140,12 @@ impl<'o> Tree<'o> {
             }
             MemberKind::Hardlink => Accepted::Other(node),
         })
+    }
+
+    /// Whether the caller wants the member `names`.
+    fn is_chosen(&self, names: &[&[u8]]) -> bool {
+        let is_selected = |select: &Select| select(&sys::bytes_to_path(&names.join(&b'/')));
+        names.is_empty() || self.choice.select.is_none_or(is_selected)
     }
 
     fn new_file(&self, node: NodeId, member: &Member, attributes: Attributes) -> NewFile {

@@ -168,7 +168,7 @@ fn check_standing(parent: &Dir, name: &[u8], archive: &Path, existing: Existing)
         ));
     }
     match existing {
-        Existing::Refuse => Err(already_exists(OPERATION, archive)),
+        Existing::Refuse => Err(already_exists(OPERATION, archive).with_hint("-f replaces it")),
         Existing::Replace | Existing::Merge => Ok(()),
     }
 }
@@ -318,7 +318,11 @@ fn write(
             latest: options.latest,
             keeps_owner: options.ownership == Ownership::Original,
         },
-        level,
+        level: match (options.format, options.frames) {
+            // Its units are stored: the frame around them is what compresses.
+            (Format::TarZst, Frames::Single) => Level::default(),
+            _ => level,
+        },
         threads: options.threads(),
         shown,
         counters: Counters::default(),

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::codec::{self, Codec, Compressor, Framing, Level, Settings};
 use crate::entry::MemberKind;
 use crate::error::{Error, Refusal, Result};
-use crate::format::tar;
+use crate::format::tar::{self, IndexWriter};
 use crate::pool::{self, Queue};
 use crate::progress::{Phase, Progress};
 
@@ -33,7 +33,7 @@ pub(super) fn sizes(codec: Codec) -> Sizes {
 struct Packed {
     bytes: Vec<u8>,
     unit: codec::Unit,
-    /// The headers of its members, as a zstd frame.
+    /// The index of its members, as a zstd frame.
     headers: Vec<u8>,
 }
 
@@ -149,7 +149,7 @@ struct Packer<'p> {
 impl Packer<'_> {
     fn pack(&mut self, unit: &Unit, is_last: bool) -> Result<Packed> {
         self.raw.clear();
-        let mut headers = Vec::new();
+        let mut headers = IndexWriter::default();
         match unit {
             Unit::Members(range) => {
                 for number in range.clone() {
@@ -169,7 +169,8 @@ impl Packer<'_> {
         let refused = |refusal: Refusal| refusal.at("pack", self.job.shown);
         let unit = self.compressor.compress(&self.raw, &mut bytes);
         let mut index = Vec::new();
-        if self.index == Index::Write && !headers.is_empty() {
+        let headers = headers.into_bytes();
+        if !headers.is_empty() {
             self.headers
                 .compress(&headers, &mut index)
                 .map_err(refused)?;
@@ -182,7 +183,7 @@ impl Packer<'_> {
     }
 
     /// Appends a whole member to the unit, and its header to `headers`.
-    fn append_member(&mut self, number: usize, headers: &mut Vec<u8>) -> Result<()> {
+    fn append_member(&mut self, number: usize, headers: &mut IndexWriter) -> Result<()> {
         let item = *self.reader.item(number);
         match item.kind {
             MemberKind::Dir | MemberKind::Symlink | MemberKind::Hardlink => {
@@ -212,7 +213,7 @@ impl Packer<'_> {
         number: usize,
         stored: Range<u64>,
         is_last: bool,
-        headers: &mut Vec<u8>,
+        headers: &mut IndexWriter,
     ) -> Result<()> {
         let item = *self.reader.item(number);
         let (opened, mut member) = self.reader.open(&item)?;
@@ -236,13 +237,13 @@ impl Packer<'_> {
         &mut self,
         member: &crate::entry::Member,
         item: &super::members::Item,
-        headers: &mut Vec<u8>,
+        headers: &mut IndexWriter,
     ) -> Result<()> {
         let from = self.raw.len();
         tar::append_header(member, &mut self.raw)
             .map_err(|refusal| -> Error { refusal.at("pack", self.reader.path(item)) })?;
         if self.index == Index::Write {
-            headers.extend_from_slice(&self.raw[from..]);
+            headers.push(member, (self.raw.len() - from) as u64);
         }
         Ok(())
     }

@@ -146,6 +146,7 @@ impl<'r> Reader<'r> {
                 entered.map_err(|lost| Error::io("open", source.path(lost.node), lost.source))?;
             member.xattrs = sys::dir_xattrs(dir)
                 .map_err(|error| Error::io("read", source.path(item.node), error))?;
+            member.xattrs.sort();
         }
         Ok(member)
     }
@@ -170,6 +171,7 @@ impl<'r> Reader<'r> {
         }
         let mut member = member_of(self.sources, self.items, item, self.style);
         member.xattrs = sys::file_xattrs(&file).map_err(failed)?;
+        member.xattrs.sort();
         if has_holes(&stat) {
             member.extents = extents(&file, stat.size).map_err(failed)?;
         }

@@ -109,20 +109,25 @@ impl Header {
 }
 
 /// The sum of a header's bytes, with spaces where the sum itself stands.
-///
-/// Some historic writers added signed bytes, so there are two.
-pub(super) fn sums(block: &Block) -> (i64, i64) {
-    let sum = |part: &[u8]| part.iter().map(|&byte| i64::from(byte)).sum::<i64>();
-    let high = |part: &[u8]| part.iter().filter(|byte| !byte.is_ascii()).count() as i64;
-    let (before, after) = (&block[..CHECKSUM.start], &block[CHECKSUM.end..]);
-    let unsigned = sum(before) + sum(after) + 8 * i64::from(b' ');
-    (unsigned, unsigned - 256 * (high(before) + high(after)))
+pub(super) fn sum(block: &Block) -> i64 {
+    // 512 bytes can't overflow 32 bits, which the compiler adds 16 at a time.
+    let all: u32 = block.iter().map(|&byte| u32::from(byte)).sum();
+    let own: u32 = block[CHECKSUM].iter().map(|&byte| u32::from(byte)).sum();
+    i64::from(all - own) + CHECKSUM.len() as i64 * i64::from(b' ')
+}
+
+/// The same with the bytes as signed numbers: some historic writers added them
+/// so.
+fn signed_sum(block: &Block) -> i64 {
+    let is_high = |byte: &&u8| !byte.is_ascii();
+    let high =
+        block.iter().filter(is_high).count() - block[CHECKSUM].iter().filter(is_high).count();
+    sum(block) - 256 * high as i64
 }
 
 pub(super) fn check_sum(block: &Block) -> Result<(), Refusal> {
-    let (unsigned, signed) = sums(block);
     match number(&block[CHECKSUM], "checksum") {
-        Ok(Some(said)) if said == unsigned || said == signed => Ok(()),
+        Ok(Some(said)) if said == sum(block) || said == signed_sum(block) => Ok(()),
         Ok(_) | Err(_) => Err(Refusal::malformed(
             "a header doesn't match its checksum, or isn't one",
         )),

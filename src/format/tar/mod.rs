@@ -9,6 +9,7 @@
 //! different ways is refused. Where a name may lead is not judged here.
 
 mod header;
+mod index;
 mod member;
 mod pax;
 mod read;
@@ -18,12 +19,12 @@ mod sparse;
 mod tests;
 mod write;
 
+pub(crate) use index::{IndexWriter, Indexed, read_index};
 pub(crate) use read::{Event, Options, Parser};
 pub(crate) use write::{END, append_header, padding, stored_size};
 
 /// The last digit of the magic number of the skippable zstd frame that holds a
-/// `.tar.zst`'s index: the headers of all members, without their content, as a
-/// zstd stream.
+/// `.tar.zst`'s index.
 pub(crate) const INDEX_NIBBLE: u8 = 0xB;
 
 /// Whether `head`, the first block of a file, can be the beginning of a tar.

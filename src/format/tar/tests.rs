@@ -48,7 +48,7 @@ impl Made {
     }
 
     fn end(mut self) -> Vec<u8> {
-        let (sum, _) = header::sums(&self.block);
+        let sum = header::sum(&self.block);
         self.put(CHECKSUM, format!("{sum:06o}\0 ").as_bytes());
         self.block.to_vec()
     }

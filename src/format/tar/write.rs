@@ -14,7 +14,7 @@ use crate::text::escape_bytes;
 
 use super::header::{
     Block, CHECKSUM, DEVMAJOR, DEVMINOR, GID, LINKNAME, MAGIC, MODE, MTIME, NAME, PREFIX, SIZE,
-    TYPEFLAG, UID, USTAR_MAGIC, sums,
+    TYPEFLAG, UID, USTAR_MAGIC, sum,
 };
 use super::{BLOCK, MAX_RECORD, record, to_block};
 
@@ -331,7 +331,7 @@ impl Fields {
         if let Some(time) = self.modified {
             put(MTIME, &octal(time.secs.unsigned_abs(), MTIME.len()));
         }
-        let (sum, _) = sums(&block);
+        let sum = sum(&block);
         // POSIX: six digits, a NUL, a space.
         let sum = format!("{sum:06o}\0 ");
         block[CHECKSUM].copy_from_slice(sum.as_bytes());

@@ -1,0 +1,84 @@
+//! Outcomes and errors as text and as JSON.
+
+mod archived;
+mod capabilities;
+mod copied;
+mod listed;
+mod remarks;
+mod verified;
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use bundlecp::{Error, ErrorKind, RelPath};
+use indicatif::HumanCount;
+use serde_json::Value;
+
+pub(crate) use archived::{
+    extracted, extracted_json, extracted_remarks, packed, packed_json, packed_remarks,
+};
+pub(crate) use capabilities::{capabilities, capabilities_json};
+pub(crate) use copied::{copied, copied_json, entries, remarks};
+pub(crate) use listed::{Style, write_member};
+pub(crate) use verified::{verified, verified_json};
+
+/// An error in one line, and what can be done about it in another.
+pub(crate) fn error(error: &Error) -> String {
+    let cause = error.cause();
+    let mut text = match error.path().as_os_str().is_empty() {
+        true => format!("bundlecp: {cause}"),
+        false => format!("bundlecp: {error}: {cause}"),
+    };
+    if let Some(hint) = error.hint() {
+        let _ = write!(text, "\nhint: {hint}");
+    }
+    text
+}
+
+/// The exit status of an error.
+pub(crate) fn exit_status(kind: ErrorKind) -> u8 {
+    match kind {
+        ErrorKind::Usage => 2,
+        ErrorKind::NoSymlinks
+        | ErrorKind::NoSpace
+        | ErrorKind::NameCollision
+        | ErrorKind::BadName
+        | ErrorKind::FileTooLarge
+        | ErrorKind::CannotFlatten
+        | ErrorKind::Unsupported => 3,
+        ErrorKind::SpecialFile
+        | ErrorKind::Malformed
+        | ErrorKind::Truncated
+        | ErrorKind::Unsafe
+        | ErrorKind::LimitExceeded
+        | ErrorKind::Encrypted
+        | ErrorKind::UnknownFormat => 4,
+        _ => 5,
+    }
+}
+
+/// `path`, with `path_base64` beside it where the bytes aren't UTF-8.
+fn path_json(path: &Path) -> Value {
+    serde_json::to_value(RelPath::from(path)).unwrap_or_default()
+}
+
+fn counted(count: u64, noun: &str) -> String {
+    match count {
+        1 => format!("1 {noun}"),
+        count => format!("{} {noun}s", HumanCount(count)),
+    }
+}
+
+/// How many of each kind there are; files always, all else where there are some.
+fn counts(files: u64, dirs: u64, symlinks: u64, hardlinks: u64) -> String {
+    let mut text = counted(files, "file");
+    let further = [
+        (dirs, "folder"),
+        (symlinks, "link"),
+        (hardlinks, "hard link"),
+    ];
+    for (count, noun) in further.into_iter().filter(|(count, _)| *count > 0) {
+        let _ = write!(text, ", {}", counted(count, noun));
+    }
+    text
+}
