@@ -40,7 +40,7 @@ pub(super) fn to_dos(time: Option<Timestamp>) -> (u16, u16) {
     let second = secs.rem_euclid(DAY);
     let date = (year - 1980) << 9 | month << 5 | day;
     let (hour, minute) = (second / 3600, second / 60 % 60);
-    let time = hour << 11 | minute << 5 | second % 60 >> 1;
+    let time = hour << 11 | minute << 5 | ((second % 60) >> 1);
     (date as u16, time as u16)
 }
 
