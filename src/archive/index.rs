@@ -13,8 +13,8 @@ use crate::codec::Decompressor;
 use crate::codec::seekable::{self, Frame, SeekTable};
 use crate::entry::Member;
 use crate::error::{ErrorKind, Refusal};
-use crate::format::ReadAt;
 use crate::format::tar::{self, Indexed};
+use crate::format::{ReadAt, apple_double};
 
 /// The largest index that is read, compressed: several million members.
 const LARGEST: usize = 64 << 20;
@@ -56,10 +56,7 @@ pub(crate) fn read_index(
         return Ok(None);
     }
     let members = read_members(file, range, most)?;
-    let is_apple = |member: &Member| {
-        let name = member.path.rsplit(|byte| *byte == b'/').next();
-        name.is_some_and(|name| name.starts_with(b"._"))
-    };
+    let is_apple = |member: &Member| apple_double::is_named_so(&member.path);
     // Only their content tells those that macOS added from other files.
     if options.skip_apple_double && members.iter().any(|indexed| is_apple(&indexed.member)) {
         return Ok(None);

@@ -17,6 +17,7 @@ use crate::probe::Capabilities;
 use crate::sys;
 use crate::text::escape_bytes;
 
+use super::AppleDouble;
 use super::target::Target;
 use super::tree::{Accepted, Tree};
 
@@ -32,6 +33,7 @@ pub(super) struct Intake<'o> {
     pub found: &'o Capabilities,
     pub existing: Existing,
     pub on_no_symlinks: OnNoSymlinks,
+    pub apple_double: AppleDouble,
     /// Bytes of the archive that were read so far.
     pub read: Arc<AtomicU64>,
     pub mode: Mode,

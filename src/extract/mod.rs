@@ -41,7 +41,8 @@ pub type Select = Box<dyn Fn(&Path) -> bool + Send + std::marker::Sync>;
 /// What had to be among the members: returns the path of one that wasn't.
 pub type Missing = Box<dyn Fn() -> Option<PathBuf> + Send + std::marker::Sync>;
 
-/// What to do with the files that macOS adds to hold its attributes: `._name`.
+/// What to do with the files that macOS adds to hold its attributes: those
+/// called `._name` that hold such, and in a zip all that is below `__MACOSX`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum AppleDouble {
     /// Leave them out.
@@ -85,7 +86,7 @@ pub struct Options {
     pub missing: Option<Missing>,
     /// How much the archive may hold.
     pub limits: Limits,
-    /// What to do with `._` files from macOS.
+    /// What to do with the files that macOS adds.
     pub apple_double: AppleDouble,
     /// What to do with what stands behind the end of a tar.
     pub after_end: AfterEnd,

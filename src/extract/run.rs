@@ -190,6 +190,7 @@ impl Extraction<'_> {
             found: self.found,
             existing: options.existing,
             on_no_symlinks: options.on_no_symlinks,
+            apple_double: options.apple_double,
             read,
             mode: match options.dry_run {
                 true => Mode::Look,

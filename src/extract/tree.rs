@@ -250,7 +250,8 @@ impl<'o> Tree<'o> {
         Ok(entries)
     }
 
-    fn attributes_of(&self, member: &Member) -> Attributes {
+    /// What is set on a member's file, folder or link.
+    pub(super) fn attributes_of(&self, member: &Member) -> Attributes {
         let modified = member.modified.unwrap_or(self.choice.now);
         let id = |id: u64| u32::try_from(id).unwrap_or(u32::MAX);
         Attributes {

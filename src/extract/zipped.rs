@@ -7,16 +7,16 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::ops::Range;
 
-use libdeflater::Decompressor;
-
 use crate::archive::zipped::member;
 use crate::dest::writer::{NewFile, Site, Writer};
+use crate::entry::MemberKind;
 use crate::error::{Refusal, Result};
-use crate::format::ReadAt;
-use crate::format::zip::{Directory, ZipEntry, decode, decode_whole};
+use crate::format::zip::{Directory, Inflater, ZipEntry, decode, decode_whole};
+use crate::format::{ReadAt, apple_double};
 use crate::pool::{self, Queue};
 use crate::progress::{Phase, Progress, Total};
 
+use super::AppleDouble;
 use super::intake::{Intake, Mode};
 use super::tree::Accepted;
 
@@ -25,6 +25,9 @@ const WHOLE: u64 = 8 << 20;
 
 /// Bytes of an archive that are read at a time, with all members in them.
 const BATCH: u64 = 512 << 10;
+
+/// Bytes that are read of a member to see what it begins with.
+const HEAD: usize = 4 << 10;
 
 /// Content that is decoded at a time of a large member.
 const PIECE: usize = 256 << 10;
@@ -69,7 +72,7 @@ pub(super) fn extract(
             file,
             intake,
             writer: site.writer(),
-            scratch: Decompressor::new(),
+            inflater: Inflater::new(),
             stored: Vec::new(),
             raw: Vec::new(),
         };
@@ -94,6 +97,11 @@ fn plan<'d>(
     let ranges = ranges.map_err(|refusal| intake.refused(refusal))?;
     let mut slots = Vec::with_capacity(ranges.len());
     for (entry, data) in directory.entries().iter().zip(ranges) {
+        let is_left_out = intake.apple_double == AppleDouble::Skip
+            && is_from_macos(file, entry, &data).map_err(|refusal| intake.refused(refusal))?;
+        if is_left_out {
+            continue;
+        }
         let member = member(file, directory, entry).map_err(|refusal| intake.refused(refusal))?;
         match intake.accept(member)? {
             Accepted::LeftOut | Accepted::Other(_) => {}
@@ -102,6 +110,28 @@ fn plan<'d>(
     }
     slots.sort_by_key(|slot| slot.data.start);
     Ok(slots)
+}
+
+/// Whether a member is one that macOS added.
+fn is_from_macos(file: &File, entry: &ZipEntry, data: &Range<u64>) -> Result<bool, Refusal> {
+    if entry.is_in_apple_folder() {
+        return Ok(true);
+    }
+    let may_be = entry.member.kind == MemberKind::File
+        && entry.uncompressed_size >= apple_double::MIN_SIZE
+        && apple_double::is_named_so(&entry.member.path);
+    if !may_be {
+        return Ok(false);
+    }
+    let section = Section {
+        file,
+        range: data.clone(),
+    };
+    let mut magic = apple_double::MAGIC;
+    let mut reader = decode(entry, BufReader::with_capacity(HEAD, section))?;
+    let read = reader.read_exact(&mut magic);
+    read.map_err(|error| entry.blame(&Refusal::io(error)))?;
+    Ok(magic == apple_double::MAGIC)
 }
 
 /// Cuts the slots into batches, the large ones last: a worker takes the last
@@ -134,7 +164,7 @@ struct Worker<'w> {
     file: &'w File,
     intake: &'w Intake<'w>,
     writer: Writer<'w>,
-    scratch: Decompressor,
+    inflater: Inflater,
     stored: Vec<u8>,
     raw: Vec<u8>,
 }
@@ -157,7 +187,7 @@ impl Worker<'_> {
         for slot in slots {
             let start = (slot.data.start - range.start) as usize;
             let stored = &self.stored[start..start + (slot.data.end - slot.data.start) as usize];
-            let decoded = decode_whole(slot.entry, stored, &mut self.raw, &mut self.scratch);
+            let decoded = decode_whole(slot.entry, stored, &mut self.raw, &mut self.inflater);
             decoded.map_err(refused)?;
             let part = (!self.raw.is_empty()).then_some((0, self.raw.as_slice()));
             self.writer.write_whole(&slot.new, part)?;

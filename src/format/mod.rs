@@ -5,6 +5,7 @@
 //! [`plan`](crate::plan) alone. They do judge framing: whatever two readers
 //! could understand in two ways is refused.
 
+pub(crate) mod apple_double;
 pub(crate) mod tar;
 pub(crate) mod zip;
 

@@ -96,6 +96,18 @@ pub(super) fn in_order(sources: &[Source]) -> Vec<Item> {
     items
 }
 
+/// Makes further names of files into files of their own. Returns how many.
+pub(super) fn part_hard_links(items: &mut [Item]) -> u64 {
+    let mut count = 0;
+    for item in items {
+        if item.kind == MemberKind::Hardlink {
+            item.kind = MemberKind::File;
+            count += 1;
+        }
+    }
+    count
+}
+
 /// All nodes, each folder before what is in it, siblings by name.
 fn depth_first(plan: &Plan) -> Vec<NodeId> {
     let mut order = Vec::with_capacity(plan.len());

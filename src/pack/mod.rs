@@ -174,13 +174,13 @@ impl Options {
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Outcome {
-    /// Regular files, each once however many names it has.
+    /// Regular files, each once however many names it has; in a zip each name.
     pub files: u64,
     /// Folders.
     pub dirs: u64,
     /// Symbolic links.
     pub symlinks: u64,
-    /// Further names of files.
+    /// Further names of files; none in a zip.
     pub hardlinks: u64,
     /// Content in bytes, holes included.
     pub bytes: u64,

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use crate::codec::{Codec, Level, SingleFrame};
 use crate::dest::Staging;
-use crate::dest::attributes::Ownership;
+use crate::dest::attributes::{Losses, Ownership};
 use crate::dest::deliver::{Staged, Sync, deliver};
 use crate::dest::merge::{Folders, Manner, Root};
 use crate::dest::publish::{Existing, already_exists};
@@ -33,6 +33,7 @@ pub(super) struct Job<'j> {
     /// The archive's path, for messages.
     pub shown: &'j Path,
     pub counters: Counters,
+    pub losses: Losses,
     pub total: Total,
 }
 
@@ -69,12 +70,20 @@ pub(super) fn pack_to_file(
     check_standing(&parent, &name, archive, options.existing)?;
     // Before there is a staging folder that it could find.
     let sources = scan_all(sources, options, progress)?;
-    let mut outcome = outcome_of(&sources, options);
+    let (items, mut outcome) = prepare(&sources, options);
     if !options.dry_run {
         let staging = Staging::create(&parent, &parent_path, &name)?;
         let failed = |error| Error::io("write", archive, error);
         let file = sys::create_file(staging.dir(), &name, 0o666).map_err(failed)?;
-        outcome.packed = write(&sources, &file, archive, options, progress, &mut outcome)?;
+        write(
+            &sources,
+            &items,
+            &file,
+            archive,
+            options,
+            progress,
+            &mut outcome,
+        )?;
         if options.sync != Sync::None {
             file.sync_all().map_err(failed)?;
         }
@@ -115,9 +124,17 @@ pub(super) fn pack_to_writer(
 ) -> Result<Outcome> {
     let started = Instant::now();
     let sources = scan_all(sources, options, progress)?;
-    let mut outcome = outcome_of(&sources, options);
+    let (items, mut outcome) = prepare(&sources, options);
     if !options.dry_run {
-        outcome.packed = write(&sources, writer, shown, options, progress, &mut outcome)?;
+        write(
+            &sources,
+            &items,
+            writer,
+            shown,
+            options,
+            progress,
+            &mut outcome,
+        )?;
     }
     outcome.duration = started.elapsed();
     Ok(outcome)
@@ -204,15 +221,55 @@ fn scan_one(path: &Path, options: &Options, progress: &dyn Progress) -> Result<S
     })
 }
 
+/// The members that are written, in order, and what they amount to.
+fn prepare(sources: &[Source], options: &Options) -> (Vec<Item>, Outcome) {
+    let mut items = members::in_order(sources);
+    let mut outcome = outcome_of(sources, options);
+    if options.format == Format::Zip {
+        let parted = members::part_hard_links(&mut items);
+        outcome.notes.extend(parted_note(parted));
+    }
+    for item in &items {
+        match item.kind {
+            MemberKind::File => {
+                outcome.files += 1;
+                outcome.bytes += sources[item.source as usize].stat(item.node).size;
+            }
+            MemberKind::Hardlink => outcome.hardlinks += 1,
+            MemberKind::Dir | MemberKind::Symlink => {}
+        }
+    }
+    (items, outcome)
+}
+
+fn parted_note(count: u64) -> Option<String> {
+    match count {
+        0 => None,
+        1 => Some(
+            "1 further name of a file became a file of its own: a zip has no hard links".into(),
+        ),
+        _ => Some(format!(
+            "{count} further names of files became files of their own: a zip has no hard links"
+        )),
+    }
+}
+
+fn xattrs_note(count: u64) -> Option<String> {
+    match count {
+        0 => None,
+        1 => Some("1 entry lost its user attributes: a zip has none".into()),
+        _ => Some(format!(
+            "{count} entries lost their user attributes: a zip has none"
+        )),
+    }
+}
+
 fn outcome_of(sources: &[Source], options: &Options) -> Outcome {
     let mut outcome = Outcome::default();
     for source in sources {
         let totals = &source.scan.totals;
-        outcome.files += totals.files - totals.further_names;
-        outcome.hardlinks += totals.further_names;
         outcome.dirs += totals.dirs - u64::from(source.name.is_empty());
         outcome.symlinks += totals.symlinks;
-        outcome.bytes += totals.bytes;
         if options.list_entries {
             let skipped = usize::from(source.name.is_empty());
             let nodes = source.plan().nodes().skip(skipped);
@@ -225,20 +282,16 @@ fn outcome_of(sources: &[Source], options: &Options) -> Outcome {
     outcome
 }
 
-/// Writes the archive and returns how many bytes it has.
+/// Writes the archive, and notes how many bytes it has.
 fn write(
     sources: &[Source],
+    items: &[Item],
     writer: impl Write + Send,
     shown: &Path,
     options: &Options,
     progress: &dyn Progress,
     outcome: &mut Outcome,
-) -> Result<u64> {
-    let items = members::in_order(sources);
-    outcome.hardlinks = items
-        .iter()
-        .filter(|item| item.kind == MemberKind::Hardlink)
-        .count() as u64;
+) -> Result<()> {
     let level = Level {
         profile: options.profile,
         number: options.level,
@@ -253,13 +306,13 @@ fn write(
             tar::sizes(codec_of(options.format))
         }
     };
-    let mut units = cut(sources, &items, sizes);
+    let mut units = cut(sources, items, sizes);
     if units.is_empty() {
         units.push(Unit::Members(0..0));
     }
     let job = Job {
         sources,
-        items: &items,
+        items,
         units,
         style: Style {
             latest: options.latest,
@@ -273,6 +326,7 @@ fn write(
         threads: options.threads(),
         shown,
         counters: Counters::default(),
+        losses: Losses::default(),
         total: Total {
             entries: Some(items.len() as u64),
             bytes: Some(outcome.bytes),
@@ -302,7 +356,11 @@ fn write(
         }
     };
     writer.flush().map_err(failed)?;
-    Ok(written)
+    outcome.packed = written;
+    outcome
+        .notes
+        .extend(xattrs_note(job.losses.counts().xattrs));
+    Ok(())
 }
 
 fn codec_of(format: Format) -> Codec {

@@ -14,6 +14,7 @@ use flate2::{Compress, Compression, FlushCompress, Status};
 use libdeflater::{CompressionLvl, Compressor};
 
 use crate::codec::{Codec, Level};
+use crate::dest::attributes::Losses;
 use crate::entry::{Member, MemberKind};
 use crate::error::{ErrorKind, Refusal, Result};
 use crate::format::zip::{
@@ -253,16 +254,22 @@ impl Packer<'_> {
         let item = *self.reader.item(number);
         self.raw.clear();
         let member = match item.kind {
-            MemberKind::Dir => self.reader.member(&item)?,
+            MemberKind::Dir => {
+                let member = self.reader.member(&item)?;
+                self.note_xattrs(&member);
+                member
+            }
             MemberKind::Symlink => {
                 let member = self.reader.member(&item)?;
                 self.raw.append(&member.target);
                 member
             }
-            // A zip has no hard links: every name has the content.
+            // A zip has no hard links: every name has the content, and is a
+            // file by now.
             MemberKind::File | MemberKind::Hardlink => {
                 let (opened, mut member) = self.reader.open(&item)?;
                 (member.kind, member.extents) = (MemberKind::File, None);
+                self.note_xattrs(&member);
                 member.target.clear();
                 member.size = opened.size();
                 self.reader
@@ -288,6 +295,12 @@ impl Packer<'_> {
         Ok(())
     }
 
+    fn note_xattrs(&self, member: &Member) {
+        if !member.xattrs.is_empty() {
+            Losses::count(&self.job.losses.xattrs);
+        }
+    }
+
     fn append_part(
         &mut self,
         number: usize,
@@ -300,6 +313,7 @@ impl Packer<'_> {
         member.extents = None;
         self.raw.clear();
         let begins = (stored.start == 0).then(|| member.clone());
+        begins.iter().for_each(|member| self.note_xattrs(member));
         let uncompressed = stored.end - stored.start;
         self.reader.read(&item, &opened, stored, &mut self.raw)?;
         self.reader.check(&item, &opened)?;
@@ -446,3 +460,6 @@ impl Coder {
 fn deflate_level(level: i32) -> CompressionLvl {
     CompressionLvl::new(level).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

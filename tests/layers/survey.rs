@@ -41,10 +41,10 @@ pub(crate) fn sources() -> Vec<Source> {
             continue;
         }
         // Tests that are too many for the end of a file.
-        if entry.file_name() == "tests.rs" {
+        let path = entry.path().strip_prefix(&root).unwrap().to_owned();
+        if entry.file_name() == "tests.rs" || path.iter().any(|part| part == "tests") {
             continue;
         }
-        let path = entry.path().strip_prefix(&root).unwrap().to_owned();
         let parts = path.with_extension("");
         let mut module: Vec<_> = parts
             .iter()

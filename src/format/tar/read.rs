@@ -11,6 +11,7 @@ use std::ops::Range;
 
 use crate::entry::{Member, MemberKind};
 use crate::error::Refusal;
+use crate::format::apple_double;
 
 use super::header::{Block, Header, RecordKind, Type};
 use super::member::{self, Begun, Body, Records};
@@ -46,11 +47,6 @@ pub(crate) enum Event<'c> {
 }
 
 type Sink<'s> = dyn FnMut(Event) -> Result<(), Refusal> + 's;
-
-/// RFC 1740, "AppleDouble header": the magic number, and the size of a header
-/// without entries.
-pub(super) const APPLE_DOUBLE: [u8; 4] = 0x0005_1607_u32.to_be_bytes();
-const APPLE_DOUBLE_MIN: u64 = 26;
 
 /// Whether content follows the headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +85,7 @@ struct Record {
 /// Bytes that are looked at before their member is.
 #[derive(Debug, Default)]
 struct Held {
-    bytes: [u8; APPLE_DOUBLE.len()],
+    bytes: [u8; apple_double::MAGIC.len()],
     count: usize,
 }
 
@@ -464,7 +460,7 @@ impl Parser {
         };
         let mut content = Content::new(begun);
         let held = &held.bytes[..held.count];
-        if magic == APPLE_DOUBLE {
+        if magic == apple_double::MAGIC {
             content.visibility = Visibility::Skipped;
         } else {
             sink(Event::Member(begun.member.clone()))?;
@@ -485,11 +481,10 @@ impl Parser {
 /// Whether only the content can say if a member is an AppleDouble file.
 fn may_be_apple_double(begun: &Begun) -> bool {
     let member = &begun.member;
-    let name = member.path.rsplit(|&byte| byte == b'/').next();
     member.kind == MemberKind::File
         && member.extents.is_none()
-        && member.size >= APPLE_DOUBLE_MIN
-        && name.is_some_and(|name| name.starts_with(b"._"))
+        && member.size >= apple_double::MIN_SIZE
+        && apple_double::is_named_so(&member.path)
 }
 
 impl Record {

@@ -694,7 +694,7 @@ fn records_are_for_one_member_and_win() {
 
 #[test]
 fn apple_double_files_are_left_out_by_their_content() {
-    let magic = [&super::read::APPLE_DOUBLE[..], &[0; 30]].concat();
+    let magic = [&crate::format::apple_double::MAGIC[..], &[0; 30]].concat();
     let parts = [
         file("d/._a", &magic),
         file("d/a", b"a"),

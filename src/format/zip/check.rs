@@ -7,9 +7,8 @@
 
 use std::io::{self, BufRead, Read};
 
-use libdeflater::Decompressor;
-
 use super::entry::ZipEntry;
+use super::inflate::Inflater;
 use super::local::Sums;
 use super::method::{Decoder, Method};
 use crate::error::Refusal;
@@ -25,18 +24,15 @@ pub(crate) fn decode<R: BufRead>(entry: &ZipEntry, raw: R) -> Result<Checked<R>,
 }
 
 /// Replaces `out` by the content of `entry`, of which `compressed` is all data.
-///
-/// Bytes behind the end of Deflate data, but within the compressed size, go
-/// unnoticed here, unlike in [`decode`]: libdeflate doesn't tell of them.
 pub(crate) fn decode_whole(
     entry: &ZipEntry,
     compressed: &[u8],
     out: &mut Vec<u8>,
-    scratch: &mut Decompressor,
+    inflater: &mut Inflater,
 ) -> Result<(), Refusal> {
     out.clear();
     let decoded = match entry.method {
-        Method::Deflate => inflate_whole(entry, compressed, out, scratch),
+        Method::Deflate => inflate_whole(entry, compressed, out, inflater),
         Method::Stored => {
             out.extend_from_slice(compressed);
             match_sums(entry, out)
@@ -54,22 +50,14 @@ fn inflate_whole(
     entry: &ZipEntry,
     compressed: &[u8],
     out: &mut Vec<u8>,
-    scratch: &mut Decompressor,
+    inflater: &mut Inflater,
 ) -> io::Result<()> {
     if entry.uncompressed_size > (compressed.len() as u64).saturating_mul(DEFLATE_RATIO) {
         return Err(wrong("it declares more content than its data can hold"));
     }
     let size = usize::try_from(entry.uncompressed_size)
         .map_err(|_| wrong("its content is too large for this machine"))?;
-    out.resize(size, 0);
-    match scratch.deflate_decompress(compressed, out) {
-        Ok(given) => out.truncate(given),
-        Err(libdeflater::DecompressionError::BadData) => {
-            return Err(wrong("its compressed data is damaged"));
-        }
-        Err(libdeflater::DecompressionError::InsufficientSpace) => return Err(too_long()),
-    }
-    match_sums(entry, out)
+    inflater.inflate(compressed, entry.sums(), size, out)
 }
 
 fn match_sums(entry: &ZipEntry, content: &[u8]) -> io::Result<()> {

@@ -4,10 +4,12 @@
 //! different archives in the same bytes. So exactly one end record has to have
 //! a comment that ends with the file, with no second signature in it. A Zip64
 //! record stands directly before its locator, that directly before the end.
+//! Zeros behind the comment are padding, up to [`MAX_PADDING`].
 //!
-//! Bytes before the first member (a self-extracting program) are accepted only
-//! where all offsets are counted from behind them, so that the first member is
-//! at offset 0: the archive is complete without them.
+//! Bytes before the first member (a self-extracting program) are accepted where
+//! all offsets are counted from behind them, as `cat` leaves them, or all from
+//! the file's first byte, as Python's zipapp and `zip -A` have them; never where
+//! they begin like an archive themselves.
 
 use std::ops::Range;
 
@@ -17,17 +19,23 @@ use super::records::{
 use crate::error::{ErrorKind, Refusal};
 use crate::format::ReadAt;
 
-/// The most bytes that the records at the end take, the longest comment
-/// included.
-const MAX_TAIL: u64 =
-    (EndRecord::SIZE + Locator::SIZE + End64Record::SIZE) as u64 + u16::MAX as u64;
+/// The most zeros behind the archive. A pipe is padded to whole blocks of a
+/// tape by bsdtar, 10 KiB unless told otherwise; nobody asks for more than this.
+pub(super) const MAX_PADDING: u64 = 64 << 10;
+
+/// The most bytes that the records at the end take, the longest comment and the
+/// padding included.
+pub(super) const MAX_TAIL: u64 =
+    (EndRecord::SIZE + Locator::SIZE + End64Record::SIZE) as u64 + u16::MAX as u64 + MAX_PADDING;
 
 /// What the records at the end say.
 pub(super) struct End {
     /// Where the directory is in the file.
     pub(super) directory: Range<u64>,
-    /// The bytes before the archive, which its offsets don't count.
-    pub(super) prefix: u64,
+    /// The bytes before the archive that its offsets don't count.
+    pub(super) uncounted: u64,
+    /// Where the first member has to begin in the file.
+    pub(super) first: u64,
     /// How many members the directory has.
     pub(super) entries: u64,
 }
@@ -83,7 +91,7 @@ impl EndRecords {
             zip64.directory_offset,
             zip64.entries,
         )?;
-        if locator.record_offset.checked_add(end.prefix) != Some(zip64_at) {
+        if locator.record_offset.checked_add(end.uncounted) != Some(zip64_at) {
             return Err(Refusal::malformed(
                 "the Zip64 end record isn't where its locator says",
             ));
@@ -97,18 +105,25 @@ impl End {
         let start = end.checked_sub(size).ok_or_else(|| {
             Refusal::malformed("the directory is larger than all that is before its end")
         })?;
-        let prefix = start.checked_sub(offset).ok_or_else(|| {
+        let uncounted = start.checked_sub(offset).ok_or_else(|| {
             Refusal::malformed("the directory doesn't end where the end record begins")
         })?;
         Ok(Self {
             directory: start..end,
-            prefix,
+            uncounted,
+            first: uncounted,
             entries,
         })
     }
 }
 
-/// The one end record whose comment ends with `tail`, and where it is.
+/// Whether these bytes may stand behind an archive.
+fn is_padding(bytes: &[u8]) -> bool {
+    bytes.len() as u64 <= MAX_PADDING && bytes.iter().all(|byte| *byte == 0)
+}
+
+/// The one end record whose comment ends with `tail`, its padding apart, and
+/// where it is.
 fn the_end_record(tail: &[u8]) -> Result<Option<(usize, EndRecord)>, Refusal> {
     let mut found = None;
     let mut last_signature = None;
@@ -120,7 +135,8 @@ fn the_end_record(tail: &[u8]) -> Result<Option<(usize, EndRecord)>, Refusal> {
         let Some(record) = EndRecord::parse(&tail[at..]) else {
             continue;
         };
-        if at + EndRecord::SIZE + usize::from(record.comment_size) != tail.len() {
+        let behind = tail.get(at + EndRecord::SIZE + usize::from(record.comment_size)..);
+        if !behind.is_some_and(is_padding) {
             continue;
         }
         if found.replace((at, record)).is_some() {

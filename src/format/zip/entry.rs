@@ -15,6 +15,7 @@ use super::records::{CentralHeader, flag, system};
 use super::time;
 use crate::entry::{Member, MemberKind};
 use crate::error::{ErrorKind, Refusal};
+use crate::format::apple_double;
 use crate::text::escape_bytes;
 
 /// The longest target of a link, in bytes: Linux's `PATH_MAX` without its NUL.
@@ -133,6 +134,18 @@ impl ZipEntry {
                 Ok(())
             }
         }
+    }
+
+    /// Whether the path is the name as it is stored, without a folder's slash;
+    /// old programs on Windows stored another.
+    pub(crate) fn has_stored_path(&self) -> bool {
+        let name = &*self.name;
+        name.strip_suffix(b"/").unwrap_or(name) == self.member.path
+    }
+
+    /// Whether the member is, or is in, the folder of macOS's own files.
+    pub(crate) fn is_in_apple_folder(&self) -> bool {
+        apple_double::is_in_own_folder(&self.name)
     }
 
     /// Says of which member `refusal` is.

@@ -15,9 +15,10 @@ use crate::sys::Timestamp;
 pub(super) struct Extras<'a> {
     /// The Zip64 field's bytes: which numbers they are, the header knows.
     zip64: Option<&'a [u8]>,
-    /// The modification time by each field that has one, the most trusted
-    /// first: extended timestamp, NTFS, Unix.
-    modified: [Option<Timestamp>; 3],
+    /// The modification time by each field that has one.
+    timestamp: Option<Timestamp>,
+    ntfs: Option<Timestamp>,
+    unix: Option<Timestamp>,
     pub(super) owner: Option<(u64, u64)>,
 }
 
@@ -53,17 +54,23 @@ impl<'a> Extras<'a> {
         Ok(extras)
     }
 
-    /// When the content was last modified, where a field says so.
+    /// When the content was last modified, where a field says so. The extended
+    /// timestamp has the word; of the NTFS times, it takes the fraction where
+    /// they are in the same second.
     pub(super) fn modified(&self) -> Option<Timestamp> {
-        self.modified.into_iter().flatten().next()
+        match (self.timestamp, self.ntfs) {
+            (Some(timestamp), Some(ntfs)) if timestamp.secs == ntfs.secs => Some(ntfs),
+            (Some(timestamp), _) => Some(timestamp),
+            (None, ntfs) => ntfs.or(self.unix),
+        }
     }
 
     fn take(&mut self, header: u16, field: &'a [u8], name: &[u8]) -> Result<(), Refusal> {
         match header {
             extra::ZIP64 => self.zip64 = Some(field),
-            extra::TIMESTAMP => self.modified[0] = extended_timestamp(field)?,
-            extra::NTFS => self.modified[1] = ntfs_times(field)?,
-            extra::UNIX_TIMES => self.modified[2] = Some(unix_times(field)?),
+            extra::TIMESTAMP => self.timestamp = extended_timestamp(field)?,
+            extra::NTFS => self.ntfs = ntfs_times(field)?,
+            extra::UNIX_TIMES => self.unix = Some(unix_times(field)?),
             extra::UNICODE_PATH => unicode_path(field, name)?,
             extra::UNIX_OWNER => self.owner = unix_owner(field)?,
             extra::AES | extra::STRONG_ENCRYPTION => {
@@ -305,6 +312,29 @@ mod tests {
         let bytes = field(extra::UNIX_TIMES, &[9, 0, 0, 0, 7, 0, 0, 0]);
         let extras = Extras::parse(&bytes, b"").unwrap();
         assert_eq!(extras.modified().map(|time| time.secs), Some(7));
+    }
+
+    #[test]
+    fn ntfs_times_give_the_fraction_of_the_same_second() {
+        let at = |secs, nanos| Timestamp { secs, nanos };
+        for (ntfs, modified) in [
+            (at(7, 900), at(7, 900)),
+            (at(8, 0), at(7, 0)),
+            (at(6, 999_999_900), at(7, 0)),
+            (at(-4_000_000_000, 100), at(7, 0)),
+        ] {
+            let ticks = time::to_ntfs(ntfs).unwrap().to_le_bytes();
+            let times = [&[0; 4][..], &field(1, &[ticks; 3].concat())].concat();
+            let bytes = [
+                field(extra::NTFS, &times),
+                field(extra::TIMESTAMP, &[1, 7, 0, 0, 0]),
+            ];
+            let both = bytes.concat();
+            let extras = Extras::parse(&both, b"").unwrap();
+            assert_eq!(extras.modified(), Some(modified));
+            let extras = Extras::parse(&bytes[0], b"").unwrap();
+            assert_eq!(extras.modified(), Some(ntfs));
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod check;
 mod end;
 mod entry;
 mod extra;
+mod inflate;
 mod input;
 mod local;
 mod method;
@@ -28,8 +29,9 @@ mod tests;
 use super::ReadAt;
 use records::{EndRecord, LocalHeader};
 
-pub(crate) use check::{Checked, decode, decode_whole};
+pub(crate) use check::{decode, decode_whole};
 pub(crate) use entry::ZipEntry;
+pub(crate) use inflate::Inflater;
 pub(crate) use method::Method;
 pub(crate) use read::Directory;
 pub(crate) use stream::{LocalEntry, StreamReader};
@@ -44,9 +46,7 @@ pub(crate) fn is_start(head: &[u8]) -> bool {
 
 /// Whether a file of `length` bytes ends like a zip, whatever it begins with.
 pub(crate) fn has_end_record(source: &(impl ReadAt + ?Sized), length: u64) -> bool {
-    // The record, and the longest comment that can follow it, 4.3.16.
-    const TAIL: u64 = 22 + 65_535;
-    let start = length.saturating_sub(TAIL);
+    let start = length.saturating_sub(end::MAX_TAIL);
     let mut tail = vec![0; (length - start) as usize];
     let found = source.read_exact_at(&mut tail, start);
     let mut windows = tail.windows(EndRecord::SIGNATURE.len());

@@ -13,7 +13,8 @@ use super::end::{End, EndRecords};
 use super::entry::ZipEntry;
 use super::local::Window;
 use super::records::{
-    ARCHIVE_EXTRA, CentralHeader, DIGITAL_SIGNATURE, IN_ZIP64, LocalHeader, SPANNED,
+    ARCHIVE_EXTRA, CentralHeader, DIGITAL_SIGNATURE, End64Record, EndRecord, IN_ZIP64, LocalHeader,
+    SPANNED,
 };
 use crate::error::{ErrorKind, Refusal};
 use crate::format::ReadAt;
@@ -40,7 +41,7 @@ impl Directory {
     /// Reads the directory of a zip file of `len` bytes. The local headers are
     /// still to be held against it.
     pub(crate) fn read(source: &(impl ReadAt + ?Sized), len: u64) -> Result<Self, Refusal> {
-        let end = EndRecords::find(source, len)?.judge()?;
+        let mut end = EndRecords::find(source, len)?.judge()?;
         refuse_prefix(source, &end)?;
         let size = end.directory.end - end.directory.start;
         if end.entries > size / CentralHeader::SIZE as u64 {
@@ -62,6 +63,12 @@ impl Directory {
         if !rest.is_empty() {
             return Err(behind_the_last(rest));
         }
+        let first = entries.iter().map(|entry| entry.header_offset).min();
+        if let Some(first) = first.filter(|first| end.uncounted == 0 && *first > 0)
+            && !begins_like_a_zip(source)?
+        {
+            end.first = first;
+        }
         Self::assemble(entries, &end)
     }
 
@@ -71,14 +78,14 @@ impl Directory {
         for entry in &mut entries {
             entry.header_offset = entry
                 .header_offset
-                .checked_add(end.prefix)
+                .checked_add(end.uncounted)
                 .filter(|offset| *offset < start)
                 .ok_or_else(|| outside(entry))?;
         }
         let mut order: Vec<usize> = (0..entries.len()).collect();
         order.sort_unstable_by_key(|at| entries[*at].header_offset);
         let first = order.first().map_or(start, |at| entries[*at].header_offset);
-        if first != end.prefix {
+        if first != end.first {
             return Err(Refusal::malformed("bytes of no member before the first"));
         }
         for (nth, at) in order.iter().enumerate() {
@@ -158,21 +165,33 @@ impl Directory {
 /// Refuses bytes before the archive that are one themselves: whoever reads
 /// from the start would unpack that.
 fn refuse_prefix(source: &(impl ReadAt + ?Sized), end: &End) -> Result<(), Refusal> {
-    if end.prefix == 0 {
+    if end.uncounted == 0 {
         return Ok(());
     }
     if end.entries == 0 {
         return Err(Refusal::malformed("bytes before an archive of no members"));
     }
-    // Fewer than four bytes before the archive make no signature by themselves.
-    let mut first = [0; 4];
-    source.read_exact_at(&mut first, 0).map_err(Refusal::io)?;
-    if first == LocalHeader::SIGNATURE || SPANNED.contains(&first) {
+    if begins_like_a_zip(source)? {
         return Err(Refusal::malformed(
             "another archive stands before the first member",
         ));
     }
     Ok(())
+}
+
+/// Whether the first bytes are those of an archive, an empty one or a part of
+/// one included.
+fn begins_like_a_zip(source: &(impl ReadAt + ?Sized)) -> Result<bool, Refusal> {
+    const BEGINNINGS: [[u8; 4]; 4] = [
+        LocalHeader::SIGNATURE,
+        CentralHeader::SIGNATURE,
+        End64Record::SIGNATURE,
+        EndRecord::SIGNATURE,
+    ];
+    // Fewer than four bytes before the archive make no signature by themselves.
+    let mut first = [0; 4];
+    source.read_exact_at(&mut first, 0).map_err(Refusal::io)?;
+    Ok(BEGINNINGS.contains(&first) || SPANNED.contains(&first))
 }
 
 fn outside(entry: &ZipEntry) -> Refusal {

@@ -12,7 +12,7 @@ use std::io::{self, BufRead, Read};
 use std::mem;
 
 use super::check::Checked;
-use super::end::{End, EndRecords, several_disks};
+use super::end::{End, EndRecords, MAX_PADDING, several_disks};
 use super::entry::{ZipEntry, of_member};
 use super::input::Input;
 use super::local::{DESCRIPTOR_SIZES, Local, Sums, descriptor};
@@ -133,7 +133,7 @@ impl<R: Read> StreamReader<R> {
             ));
         }
         let end = read_end(&mut input)?;
-        if end.directory.start != start || end.prefix != 0 {
+        if end.directory.start != start || end.first != 0 {
             return Err(Refusal::malformed(
                 "the directory isn't where the end record says",
             ));
@@ -392,8 +392,17 @@ fn read_end<R: Read>(input: &mut Input<R>) -> Result<End, Refusal> {
             "the comment at the end has another end record in it",
         ));
     }
-    if !input.peek(1).map_err(Refusal::io)?.is_empty() {
+    read_padding(input)?;
+    EndRecords { record, at, zip64 }.judge()
+}
+
+/// Reads the zeros that may stand behind the archive, to the end.
+fn read_padding<R: Read>(input: &mut Input<R>) -> Result<(), Refusal> {
+    let mut padding = Vec::new();
+    let read = input.take(MAX_PADDING + 1).read_to_end(&mut padding);
+    read.map_err(Refusal::io)?;
+    if padding.len() as u64 > MAX_PADDING || padding.iter().any(|byte| *byte != 0) {
         return Err(Refusal::malformed("bytes behind the end of the archive"));
     }
-    EndRecords { record, at, zip64 }.judge()
+    Ok(())
 }

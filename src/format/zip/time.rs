@@ -40,7 +40,7 @@ pub(super) fn to_dos(time: Option<Timestamp>) -> (u16, u16) {
     let second = secs.rem_euclid(DAY);
     let date = (year - 1980) << 9 | month << 5 | day;
     let (hour, minute) = (second / 3600, second / 60 % 60);
-    let time = hour << 11 | minute << 5 | second % 60 >> 1;
+    let time = hour << 11 | minute << 5 | ((second % 60) >> 1);
     (date as u16, time as u16)
 }
 
@@ -50,6 +50,16 @@ pub(super) fn from_ntfs(ticks: u64) -> Timestamp {
         secs: (ticks / 10_000_000) as i64 - NTFS_EPOCH,
         nanos: (ticks % 10_000_000) as u32 * 100,
     }
+}
+
+/// The count of 100 ns since 1601 of a time, what is finer cut off; `None` for
+/// a time that the count doesn't reach, or that a zero would say.
+pub(super) fn to_ntfs(time: Timestamp) -> Option<u64> {
+    let secs = u64::try_from(time.secs.checked_add(NTFS_EPOCH)?).ok()?;
+    let ticks = secs
+        .checked_mul(10_000_000)?
+        .checked_add(u64::from(time.nanos / 100))?;
+    (ticks != 0).then_some(ticks)
 }
 
 /// Days since 1970 of a date, by the arithmetic of years that begin in March:
@@ -112,5 +122,11 @@ mod tests {
     fn ntfs_counts_from_1601() {
         let time = from_ntfs(133_500_000_000_000_001);
         assert_eq!((time.secs, time.nanos), (1_705_526_400, 100));
+        let time = |secs, nanos| to_ntfs(Timestamp { secs, nanos });
+        assert_eq!(time(1_705_526_400, 199), Some(133_500_000_000_000_001));
+        assert_eq!(time(-NTFS_EPOCH, 100), Some(1));
+        for secs in [-NTFS_EPOCH, -NTFS_EPOCH - 1, i64::MIN, i64::MAX] {
+            assert_eq!(time(secs, 0), None, "{secs}");
+        }
     }
 }

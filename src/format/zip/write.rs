@@ -2,7 +2,8 @@
 //!
 //! All records say that they were made on Unix, so that modes and links are
 //! kept. The same members give the same bytes: no clock is read here, and
-//! Zip64 is used only where a number needs it.
+//! Zip64 is used only where a number needs it. Times finer than a second stand
+//! in the directory alone, which has the last word on everything.
 
 use super::entry::{DOS_FOLDER, unix};
 use super::method::Method;
@@ -13,6 +14,7 @@ use super::records::{
 use super::time;
 use crate::entry::{Member, MemberKind};
 use crate::error::{ErrorKind, Refusal};
+use crate::sys::Timestamp;
 use crate::text::escape_bytes;
 
 /// Versions of the format in tenths: folders, and Zip64, 4.4.3.2.
@@ -151,6 +153,7 @@ pub(crate) fn central_header(entry: &NewEntry<'_>, out: &mut Vec<u8>) -> Result<
         append_field(extra::ZIP64, &wide, &mut fields);
     }
     fields.extend_from_slice(&common.timestamp);
+    append_exact_time(entry.member.modified, &mut fields);
     let width = match entry.sizes {
         SizesIn::Header | SizesIn::Descriptor(Width::Four) if wide.is_empty() => Width::Four,
         SizesIn::Header | SizesIn::Descriptor(Width::Four | Width::Eight) => Width::Eight,
@@ -317,6 +320,19 @@ fn flags(entry: &NewEntry<'_>) -> u16 {
         SizesIn::Descriptor(_) => flags |= flag::DESCRIPTOR,
     }
     flags
+}
+
+/// Appends the time with 100 ns, where the extended timestamp's seconds don't
+/// say all that can be said. The three times are the same: only one is known.
+fn append_exact_time(modified: Option<Timestamp>, out: &mut Vec<u8>) {
+    let needed = |time: &Timestamp| time.nanos >= 100 || i32::try_from(time.secs).is_err();
+    let Some(ticks) = modified.filter(needed).and_then(time::to_ntfs) else {
+        return;
+    };
+    // Reserved; then tag 1, the size of its value, and the value, 4.5.5.
+    let mut value = vec![0, 0, 0, 0, 1, 0, 24, 0];
+    value.extend_from_slice(&[ticks.to_le_bytes(); 3].concat());
+    append_field(extra::NTFS, &value, out);
 }
 
 fn append_field(header: u16, value: &[u8], out: &mut Vec<u8>) {

@@ -1,12 +1,11 @@
 //! Archives are made by `write`, then broken byte by byte.
 
+mod ditto;
 mod peers;
 mod streams;
 mod strict;
 
 use std::io::{self, Read, Write};
-
-use libdeflater::Decompressor;
 
 use super::*;
 use crate::entry::{Member, MemberKind};
@@ -139,7 +138,7 @@ fn archive(parts: &[Part]) -> Vec<u8> {
 fn unpack(bytes: &[u8]) -> Result<Vec<(Member, Vec<u8>)>, Refusal> {
     let directory = Directory::read(bytes, bytes.len() as u64)?;
     let spans = directory.check_all_local(bytes)?;
-    let mut scratch = Decompressor::new();
+    let mut scratch = Inflater::new();
     let mut members = Vec::new();
     for (entry, span) in directory.entries().iter().zip(spans) {
         assert_eq!(directory.check_local(bytes, entry)?, span);

@@ -114,19 +114,25 @@ fn what_a_zip_cannot_hold_is_refused() {
 
 #[test]
 fn times_outside_of_a_clock() {
-    // Time written, time read: seconds of 32 bits, then DOS alone.
-    for (secs, read) in [
-        (-1, -1),
-        (2_147_483_647, 2_147_483_647),
-        (2_147_483_649, 2_147_483_648),
-        (-9_999_999_999, 315_532_800),
-        (9_999_999_999, 4_354_819_198),
+    // Time written, time read: what is finer than 100 ns is cut off; where
+    // neither 32 bits of seconds nor NTFS reach, the nearest that DOS can say.
+    for (written, read) in [
+        ((-1, 5), (-1, 0)),
+        ((-1, 999_999_999), (-1, 999_999_900)),
+        ((1_700_000_001, 100), (1_700_000_001, 100)),
+        ((2_147_483_647, 99), (2_147_483_647, 0)),
+        ((2_147_483_649, 5), (2_147_483_649, 0)),
+        ((-9_999_999_999, 7_777), (-9_999_999_999, 7_700)),
+        ((9_999_999_999, 0), (9_999_999_999, 0)),
+        ((-11_644_473_601, 5), (315_532_800, 0)),
+        ((i64::MAX, 5), (4_354_819_198, 0)),
     ] {
         let mut part = file("a", b"");
-        part.member.modified = Some(Timestamp { secs, nanos: 5 });
+        let (secs, nanos) = written;
+        part.member.modified = Some(Timestamp { secs, nanos });
         let members = unpack(&archive(&[part])).unwrap();
         let modified = members[0].0.modified.unwrap();
-        assert_eq!((modified.secs, modified.nanos), (read, 0));
+        assert_eq!((modified.secs, modified.nanos), read);
     }
 }
 

@@ -82,6 +82,34 @@ fn what_is_no_archive_or_cut_short() {
 }
 
 #[test]
+fn zeros_behind_the_end() {
+    let mut comment = two();
+    set(&mut comment, END, 0, 20, &[7, 0]);
+    comment.extend_from_slice(b"hello\0\0");
+    for bytes in [two(), comment] {
+        for (zeros, is_read) in [(1, true), (64 << 10, true), ((64 << 10) + 1, false)] {
+            let padded = [&bytes[..], &vec![0; zeros]].concat();
+            assert_eq!(unpack_stream(&padded[..]).is_ok(), is_read, "{zeros}");
+            match is_read {
+                true => assert_eq!(unpack(&padded).unwrap().len(), 2, "{zeros}"),
+                false => malformed(&padded, "behind the end"),
+            }
+            let mut other = padded;
+            *other.last_mut().unwrap() = b'x';
+            malformed(&other, "behind the end");
+            assert!(unpack_stream(&other[..]).is_err(), "{zeros}");
+        }
+    }
+    // Two comments, each of which ends before zeros.
+    let mut twice = [&two()[..], &two()[two().len() - 22..], &[0; 9]].concat();
+    set(&mut twice, END, 0, 20, &[22, 0]);
+    malformed(&twice, "two end records");
+    // So many zeros that no end is in sight: a download that was cut short.
+    let lost = [&two()[..], &[0; 200 << 10]].concat();
+    refused(&lost, ErrorKind::Truncated, "no end record");
+}
+
+#[test]
 fn a_second_end_record() {
     let bytes = two();
     let end = &bytes[bytes.len() - 22..];
@@ -211,21 +239,93 @@ fn bytes_before_the_archive() {
     let directory = unpack_directory(&prefixed).unwrap();
     assert_eq!(directory.entries()[0].header_offset, 10);
     unpack(&prefixed).unwrap();
-    // The same with offsets that count the bytes before.
-    let mut counted = prefixed;
-    for nth in 0..2 {
-        let offset = directory.entries()[nth].header_offset as u32;
-        set(&mut counted, CENTRAL, nth, 42, &offset.to_le_bytes());
+    for beginning in [
+        &LOCAL,
+        &CENTRAL,
+        &END,
+        b"PK\x06\x06",
+        b"PK\x07\x08",
+        b"PK00",
+    ] {
+        let prefixed = [beginning, &bytes[..]].concat();
+        malformed(&prefixed, "another archive stands");
     }
-    let at = find(&counted, CENTRAL, 0) as u32;
-    set(&mut counted, END, 0, 16, &at.to_le_bytes());
-    malformed(&counted, "before the first");
-    malformed(
-        &[b"PK\x03\x04", &bytes[..]].concat(),
-        "another archive stands",
-    );
     malformed(&[b"junk", &archive(&[])[..]].concat(), "no members");
     assert!(unpack(&archive(&[])).unwrap().is_empty());
+}
+
+/// Two files behind `prefix`, with offsets that count it.
+fn counted(prefix: &[u8]) -> Vec<u8> {
+    let mut bytes = [prefix, &two()[..]].concat();
+    for nth in [0, 1] {
+        let at = prefix.len() + find(&two(), LOCAL, nth);
+        set(&mut bytes, CENTRAL, nth, 42, &(at as u32).to_le_bytes());
+    }
+    let at = prefix.len() + find(&two(), CENTRAL, 0);
+    set(&mut bytes, END, 0, 16, &(at as u32).to_le_bytes());
+    bytes
+}
+
+#[test]
+fn bytes_before_the_archive_that_its_offsets_count() {
+    let script = b"#!/usr/bin/env python3\n";
+    for prefix in [&script[..], b"x", &[0; 70_000]] {
+        let bytes = counted(prefix);
+        let directory = unpack_directory(&bytes).unwrap();
+        let first = &directory.entries()[0];
+        assert_eq!(first.header_offset, prefix.len() as u64);
+        assert_eq!(unpack(&bytes).unwrap(), unpack(&two()).unwrap());
+        // A pipe can't know where the archive begins.
+        assert!(unpack_stream(&bytes[..]).is_err());
+    }
+    let at = |offset: usize| (offset as u32).to_le_bytes();
+    let (len, second) = (script.len(), find(&two(), LOCAL, 1));
+    // The first member isn't where the directory says, or lies across another.
+    for (nth, offset, said) in [
+        (0, len - 1, "no local header"),
+        (0, len + 1, "no local header"),
+        (0, len + second, "overlaps"),
+        (1, len, "overlaps"),
+        (1, len + second + 1, "no local header"),
+        (0, 0, "no local header"),
+    ] {
+        let mut bytes = counted(script);
+        set(&mut bytes, CENTRAL, nth, 42, &at(offset));
+        let refusal = unpack(&bytes).unwrap_err().to_string();
+        let is_gap = refusal.contains("bytes of no member");
+        assert!(
+            refusal.contains(said) || is_gap,
+            "{nth} {offset}: {refusal}"
+        );
+    }
+    // Some offsets count the prefix, others don't.
+    let mut mixed = counted(script);
+    set(&mut mixed, END, 0, 16, &at(find(&two(), CENTRAL, 0)));
+    malformed(&mixed, "before the first");
+    // A member that the directory leaves out isn't a prefix.
+    let mut left_out = two();
+    let (first, next) = (find(&left_out, CENTRAL, 0), find(&left_out, CENTRAL, 1));
+    left_out.drain(first..next);
+    let size = (find(&left_out, END, 0) - first) as u32;
+    set(&mut left_out, END, 0, 8, &[1, 0, 1, 0]);
+    set(&mut left_out, END, 0, 12, &size.to_le_bytes());
+    malformed(&left_out, "bytes of no member before the first");
+    for beginning in [
+        &LOCAL,
+        &CENTRAL,
+        &END,
+        b"PK\x06\x06",
+        b"PK\x07\x08",
+        b"PK00",
+    ] {
+        let mut bytes = counted(b"#!/b");
+        bytes[..4].copy_from_slice(beginning);
+        let refusal = unpack(&bytes).unwrap_err();
+        assert_eq!(refusal.kind(), ErrorKind::Malformed, "{refusal}");
+    }
+    let mut empty = [script, &archive(&[])[..]].concat();
+    set(&mut empty, END, 0, 16, &at(len));
+    malformed(&empty, "before the first");
 }
 
 #[test]
@@ -507,11 +607,13 @@ fn compressed_bytes_that_are_damaged_or_unused() {
         entry.compressed_size = longer.len() as u64;
         let mut reader = decode(&entry, &longer[..]).unwrap();
         let error = reader.read_to_end(&mut sink).unwrap_err();
-        let said = error.to_string();
-        assert!(
-            said.contains("unused") || method == Method::Stored && said.contains("longer"),
-            "{method:?}: {said}"
-        );
+        let whole = decode_whole(&entry, &longer, &mut sink, &mut Inflater::new());
+        for said in [error.to_string(), whole.unwrap_err().to_string()] {
+            assert!(
+                said.contains("unused") || method == Method::Stored && said.contains("longer"),
+                "{method:?}: {said}"
+            );
+        }
     }
 }
 
