@@ -211,7 +211,7 @@ fn roots_are_named_stripped_or_kept() {
     let scratch = world();
     for (options, first) in [
         (&[][..], "app/"),
-        (&["--strip-root"], "empty/"),
+        (&["--strip-root"], "Current"),
         (&["--root", "app-1.2"], "app-1.2/"),
         (&["--root", "a/b"], "a/b/"),
     ] {

@@ -249,6 +249,7 @@ impl Packer<'_> {
         self.header.clear();
         tar::append_header(member, &mut self.header)
             .map_err(|refusal| -> Error { refusal.at("pack", self.reader.path(item)) })?;
+        self.raw.append(&self.header);
         if self.index == Index::Write {
             headers.push(member, self.header.len() as u64);
         }

@@ -17,7 +17,7 @@ use super::header::{Block, Header, RecordKind, Type};
 use super::member::{self, Begun, Body, Records};
 use super::pax::Common;
 use super::sparse::{BlockMap, MapState, TextMap};
-use super::{BLOCK, MAX_RECORD, to_block};
+use super::{BLOCK, END, MAX_RECORD, to_block};
 
 /// How lenient a [`Parser`] is, and what it leaves out.
 #[derive(Debug, Clone, Copy, Default)]
@@ -48,12 +48,8 @@ pub(crate) enum Event<'c> {
 
 type Sink<'s> = dyn FnMut(Event) -> Result<(), Refusal> + 's;
 
-/// Whether content follows the headers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Layout {
-    Archive,
-    HeadersOnly,
-}
+/// GNU tar and libarchive take such an archive for whole; nobody can know.
+const MISSING_END: &str = "it ends without the two blocks of zeros that end a tar";
 
 /// Where a parser is.
 #[derive(Debug)]
@@ -111,12 +107,13 @@ enum Visibility {
 #[derive(Debug)]
 pub(crate) struct Parser {
     options: Options,
-    layout: Layout,
     state: State,
     /// The block that is being filled, in the states that take whole blocks.
     block: Block,
     filled: usize,
     consumed: u64,
+    /// Bytes of zeros that ended the archive, or were ignored.
+    zeros: u64,
     records: Records,
     globals: Common,
 }
@@ -126,22 +123,13 @@ impl Parser {
     pub(crate) fn new(options: Options) -> Self {
         Self {
             options,
-            layout: Layout::Archive,
             state: State::Header,
             block: [0; BLOCK],
             filled: 0,
             consumed: 0,
+            zeros: 0,
             records: Records::None,
             globals: Common::default(),
-        }
-    }
-
-    /// A parser of headers that no content follows, whatever sizes they name;
-    /// sparse maps do follow them.
-    pub(crate) fn headers_only() -> Self {
-        Self {
-            layout: Layout::HeadersOnly,
-            ..Self::new(Options::default())
         }
     }
 
@@ -177,20 +165,22 @@ impl Parser {
 
     /// Says that the input has ended.
     ///
-    /// As GNU tar does, this takes an archive without the two blocks of zeros
-    /// at its end for complete, if it ends between members.
+    /// Without the two blocks of zeros that end it, an archive may have been
+    /// cut off between two members, and is refused.
     pub(crate) fn finish(self) -> Result<(), Refusal> {
-        if self.consumed == 0 && self.layout == Layout::Archive {
+        if self.consumed == 0 {
             return Err(Refusal::truncated("there is nothing in it"));
         }
         if !matches!(self.records, Records::None) {
             let cause = "it ends between the records of a member and the member";
             return Err(Refusal::truncated(cause));
         }
+        let is_ended = self.zeros >= END.len() as u64;
         let cause = match self.state {
-            State::End => return Ok(()),
-            State::Header if self.filled == 0 => return Ok(()),
-            State::Header if self.is_in_ignored_zeros() => return Ok(()),
+            State::End if is_ended => return Ok(()),
+            State::Header if self.is_in_ignored_zeros() && is_ended => return Ok(()),
+            State::Header if self.filled == 0 => MISSING_END,
+            State::End => MISSING_END,
             State::Header => "it ends in a header",
             State::Record(_) => "it ends in the records of a member",
             State::BlockMap(_) | State::TextMap(_) => "it ends in the map of a sparse file",
@@ -237,7 +227,10 @@ impl Parser {
             }
             State::Magic(..) => self.take_magic(input, sink),
             State::End => match input.iter().all(|&byte| byte == 0) {
-                true => Ok(input.len()),
+                true => {
+                    self.zeros += input.len() as u64;
+                    Ok(input.len())
+                }
                 false => Err(Refusal::malformed("something follows the archive's end")),
             },
             State::Header | State::BlockMap(_) | State::TextMap(_) => {
@@ -309,6 +302,7 @@ impl Parser {
 
     fn take_zeros(&mut self) -> Result<(), Refusal> {
         self.records.check_none_before("the archive's end")?;
+        self.zeros += BLOCK as u64;
         // GNU tar and libarchive stop at one block already; what follows a
         // single one is judged as what follows two.
         if !self.options.ignore_zeros {
@@ -413,21 +407,13 @@ impl Parser {
     }
 
     fn begin_content(&mut self, begun: Begun, sink: &mut Sink) -> Result<(), Refusal> {
-        match self.layout {
-            Layout::HeadersOnly => {
-                sink(Event::Member(begun.member))?;
-                sink(Event::MemberEnd)
-            }
-            Layout::Archive if self.options.skip_apple_double && may_be_apple_double(&begun) => {
-                self.state = State::Magic(Box::new(begun), Held::default());
-                Ok(())
-            }
-            Layout::Archive => {
-                let content = Content::new(&begun);
-                sink(Event::Member(begun.member))?;
-                self.enter(content, sink)
-            }
+        if self.options.skip_apple_double && may_be_apple_double(&begun) {
+            self.state = State::Magic(Box::new(begun), Held::default());
+            return Ok(());
         }
+        let content = Content::new(&begun);
+        sink(Event::Member(begun.member))?;
+        self.enter(content, sink)
     }
 
     /// Goes on in `content`, or behind it if all of it was taken.
