@@ -46,7 +46,7 @@
 //! twenty times a second and can stop them; [`Silent`] reports to nobody.
 //! The library prints nothing, reads no environment and never exits.
 
-mod archive;
+pub mod archive;
 mod codec;
 pub mod copy;
 mod dest;
