@@ -44,6 +44,41 @@ pub struct Entry {
     pub target: Option<LinkTarget>,
 }
 
+/// One member of an archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Listed {
+    /// What it is and where it stands. The path is as the archive spells it:
+    /// for showing, not for joining. A hard link's target is the path of the
+    /// member that it is a further name of.
+    pub entry: Entry,
+    /// Permission bits: 0 to 0o7777.
+    pub mode: u32,
+    /// When it was last modified, where the archive says so.
+    pub modified: Option<Timestamp>,
+}
+
+impl From<&Member> for Listed {
+    fn from(member: &Member) -> Self {
+        let has_target = !member.target.is_empty();
+        Listed {
+            entry: Entry {
+                path: RelPath::from_names([member.path.as_slice()]),
+                kind: match member.kind {
+                    MemberKind::Dir => EntryKind::Dir,
+                    MemberKind::File => EntryKind::File,
+                    MemberKind::Symlink => EntryKind::Symlink,
+                    MemberKind::Hardlink => EntryKind::Hardlink,
+                },
+                size: member.size,
+                target: has_target.then(|| LinkTarget::new(member.target.as_slice())),
+            },
+            mode: member.mode,
+            modified: member.modified,
+        }
+    }
+}
+
 /// What an archive says of one member, before anybody has checked it: what
 /// parsers make and writers of formats take.
 #[derive(Debug, Clone, PartialEq, Eq)]

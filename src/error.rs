@@ -273,6 +273,18 @@ impl Refusal {
         self
     }
 
+    /// As an error of reading, where the caller reads the bytes itself.
+    pub(crate) fn into_io(self) -> io::Error {
+        let kind = match self.kind {
+            ErrorKind::Truncated => io::ErrorKind::UnexpectedEof,
+            _ => io::ErrorKind::InvalidData,
+        };
+        match self.source {
+            Source::Io(error) => error,
+            Source::Said(cause) => io::Error::new(kind, cause),
+        }
+    }
+
     /// Names the operation and the path that it was about.
     pub(crate) fn at(self, operation: &'static str, path: impl Into<PathBuf>) -> Error {
         let mut error = Error::build(operation, path.into(), self.kind, self.source);

@@ -12,8 +12,11 @@
 //!   fails, the destination is as it was.
 //! - [`probe_dir`] finds out by trying whether a folder's file system can hold
 //!   a bundle. Every copy does the same before it writes the first byte.
-//! - [`verify::verify`] compares two trees and tells a link that became a copy
-//!   of its target from one that became a text file.
+//! - [`pack::pack`] and [`extract::extract`] do the same by way of an archive:
+//!   tar, plain or compressed, and zip. [`archive::Archive`] reads single
+//!   members, [`list::list`] says what there is.
+//! - [`verify::verify`] compares two trees, in folders or archives, and tells a
+//!   link that became a copy of its target from one that became a text file.
 //!
 //! # Examples
 //!
@@ -42,11 +45,87 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! Pack a release into one file, and prove that it holds the bundle:
+//!
+//! ```
+//! use bundlecp::{Silent, pack, verify};
+//! # let temp = tempfile::tempdir()?;
+//! # let (bundle, release) = (temp.path().join("app"), temp.path().join("app.tar.zst"));
+//! # std::fs::create_dir(&bundle)?;
+//!
+//! let mut options = pack::Options::default();
+//! options.profile = pack::Profile::Small;
+//! let packed = pack::pack(&[bundle.clone()], &release, &options, &Silent)?;
+//! assert_eq!(packed.external_links, 0, "the bundle needs what isn't in it");
+//!
+//! let proof = verify::verify(&bundle, &release, &verify::Options::default(), &Silent)?;
+//! assert!(proof.is_equal());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Install it, with a bar and a button that stops:
+//!
+//! ```
+//! use std::ops::ControlFlow;
+//! use std::sync::atomic::{AtomicBool, Ordering};
+//!
+//! use bundlecp::{ErrorKind, Existing, Progress, Status, extract};
+//! # let temp = tempfile::tempdir()?;
+//! # let (bundle, release) = (temp.path().join("app"), temp.path().join("app.tar.zst"));
+//! # std::fs::create_dir(&bundle)?;
+//! # bundlecp::pack::pack(&[bundle], &release, &Default::default(), &bundlecp::Silent)?;
+//! # let installed = temp.path().join("opt");
+//!
+//! struct Window {
+//!     cancelled: AtomicBool,
+//! }
+//!
+//! impl Progress for Window {
+//!     fn report(&self, status: &Status) -> ControlFlow<()> {
+//!         // Draw `status.bytes` of `status.bytes_total` here.
+//!         match self.cancelled.load(Ordering::Relaxed) {
+//!             true => ControlFlow::Break(()),
+//!             false => ControlFlow::Continue(()),
+//!         }
+//!     }
+//! }
+//!
+//! let window = Window { cancelled: AtomicBool::new(false) };
+//! let mut options = extract::Options::default();
+//! options.existing = Existing::Replace;
+//! match extract::extract(&release, &installed, &options, &window) {
+//!     Ok(outcome) => assert_eq!(outcome.format, "tar.zst"),
+//!     Err(error) if error.kind() == ErrorKind::Interrupted => println!("as it was"),
+//!     Err(error) => return Err(error.into()),
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Extract what comes from anywhere, such as a download, and set limits to it:
+//!
+//! ```
+//! use std::path::Path;
+//!
+//! use bundlecp::{Silent, extract};
+//! # let temp = tempfile::tempdir()?;
+//! # let (bundle, release) = (temp.path().join("app"), temp.path().join("app.tar.zst"));
+//! # std::fs::create_dir(&bundle)?;
+//! # bundlecp::pack::pack(&[bundle], &release, &Default::default(), &Silent)?;
+//! # let download = std::fs::File::open(release)?;
+//! # let installed = temp.path().join("opt");
+//!
+//! let mut options = extract::Options::default();
+//! options.limits = extract::Limits::untrusted();
+//! let shown = Path::new("https://example.org/app.tar.zst");
+//! extract::extract_from(download, shown, &installed, &options, &Silent)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! Operations take a [`Progress`], which is called on the calling thread about
 //! twenty times a second and can stop them; [`Silent`] reports to nobody.
 //! The library prints nothing, reads no environment and never exits.
 
-mod archive;
+pub mod archive;
 mod codec;
 pub mod copy;
 mod dest;

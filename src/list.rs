@@ -9,26 +9,11 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use crate::archive::{self, Opened};
-use crate::entry::{Entry, EntryKind, Member, MemberKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::tar;
-use crate::path::{LinkTarget, RelPath};
 use crate::pool;
-use crate::sys::Timestamp;
 
-/// One member of an archive.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Listed {
-    /// What it is and where it stands. The path is as the archive spells it:
-    /// for showing, not for joining. A hard link's target is the path of the
-    /// member that it is a further name of.
-    pub entry: Entry,
-    /// Permission bits: 0 to 0o7777.
-    pub mode: u32,
-    /// When it was last modified, where the archive says so.
-    pub modified: Option<Timestamp>,
-}
+pub use crate::entry::Listed;
 
 /// Calls `each` with every member of the archive at `archive`, in its order,
 /// until it breaks: what comes then is neither read nor judged.
@@ -60,7 +45,7 @@ fn run(opened: Opened<'_>, each: &mut dyn FnMut(Listed) -> ControlFlow<()>) -> R
     let threads = u32::try_from(pool::default_threads()).unwrap_or(u32::MAX);
     let options = tar::Options::default();
     let done = archive::members::for_each(opened, options, threads, &mut |member| match each(
-        listed(&member),
+        Listed::from(&member),
     ) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(()) => {
@@ -72,24 +57,5 @@ fn run(opened: Opened<'_>, each: &mut dyn FnMut(Listed) -> ControlFlow<()>) -> R
     match is_stopped {
         true => Ok(()),
         false => done,
-    }
-}
-
-fn listed(member: &Member) -> Listed {
-    let has_target = !member.target.is_empty();
-    Listed {
-        entry: Entry {
-            path: RelPath::from_names([member.path.as_slice()]),
-            kind: match member.kind {
-                MemberKind::Dir => EntryKind::Dir,
-                MemberKind::File => EntryKind::File,
-                MemberKind::Symlink => EntryKind::Symlink,
-                MemberKind::Hardlink => EntryKind::Hardlink,
-            },
-            size: member.size,
-            target: has_target.then(|| LinkTarget::new(member.target.as_slice())),
-        },
-        mode: member.mode,
-        modified: member.modified,
     }
 }

@@ -92,8 +92,8 @@ const PATHS: &[Case] = &[
 const OTHERS: &[Case] = &[
     case(&["verify", "missing", "app"], FAILED, "open `missing`: No such file or directory", ""),
     case(&["verify", "app", "missing"], FAILED, "open `missing`: No such file or directory", ""),
-    case(&["verify", "app", "file"], USAGE, "open `file`: Not a directory", "verify compares two folders"),
-    case(&["verify", "file", "app"], USAGE, "open `file`: Not a directory", "verify compares two folders"),
+    case(&["verify", "app", "file"], UNSAFE, "read `file`: it is no archive that is known here", "tar (plain, gz, bz2, xz, zst) and zip are known"),
+    case(&["verify", "file", "app"], UNSAFE, "read `file`: it is no archive that is known here", "tar (plain, gz, bz2, xz, zst) and zip are known"),
     case(&["verify", "app", "app", "--ignore", "nope"], USAGE, "ignore `nope`: no such kind of difference", "one of missing, extra, type, flattened, stub"),
     case(&["verify", "app", "app", "--ignore", "mode,nope"], USAGE, "ignore `nope`: no such kind of difference", "one of missing"),
     case(&["probe", "missing"], FAILED, "probe `missing`: No such file or directory", ""),

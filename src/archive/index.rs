@@ -37,6 +37,48 @@ pub(crate) struct Holding {
     pub count: usize,
 }
 
+/// Frames that only together hold whole members.
+#[derive(Debug, Clone)]
+pub(crate) struct Run {
+    /// Where they are in the file.
+    pub range: Range<u64>,
+    /// Bytes that they decode to.
+    pub raw: u64,
+    /// The members in them.
+    pub members: Range<usize>,
+    /// The archive's end is in them.
+    pub is_last: bool,
+}
+
+impl Index {
+    /// The frames in as many runs as can be read each for itself: a member that
+    /// goes on in the next frame keeps both in one.
+    pub(crate) fn runs(&self) -> Vec<Run> {
+        let mut runs: Vec<Run> = Vec::new();
+        for part in &self.parts {
+            let end = part.frame.offset + part.frame.stored;
+            let members = part.first + part.count;
+            match runs.last_mut() {
+                Some(run) if part.continued.is_some() => {
+                    run.range.end = end;
+                    run.raw += part.frame.raw;
+                    run.members.end = members;
+                }
+                Some(_) | None => runs.push(Run {
+                    range: part.frame.offset..end,
+                    raw: part.frame.raw,
+                    members: part.first..members,
+                    is_last: false,
+                }),
+            }
+        }
+        if let Some(last) = runs.last_mut() {
+            last.is_last = true;
+        }
+        runs
+    }
+}
+
 /// Reads the index of an archive of `length` bytes; `None` if it has none that
 /// can be used. One of more than `most` members is refused.
 pub(crate) fn read_index(

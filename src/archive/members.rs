@@ -3,17 +3,15 @@
 //! Where there is an index, no content is read; anything else is read from
 //! front to end. Nothing is judged: members come as the archive spells them.
 
-use std::io::{self, Read};
+use std::io::Read;
 
 use crate::codec::{Codec, DecodeOptions, decoder};
 use crate::entry::Member;
 use crate::error::{Refusal, Result};
-use crate::format::tar::{self, Event, Parser};
+use crate::format::tar;
 
+use super::tar_stream::{Piece, Step, TarStream};
 use super::{Input, Kind, Opened, Sequential, index};
-
-/// Bytes that are decoded at a time.
-const CHUNK: usize = 256 << 10;
 
 /// Calls `each` with every member of `opened`, in the archive's order.
 pub(crate) fn for_each(
@@ -56,31 +54,23 @@ pub(crate) fn for_each(
 }
 
 fn read_tar(
-    mut reader: impl Read,
+    reader: impl Read,
     options: tar::Options,
     refused: &dyn Fn(Refusal) -> crate::error::Error,
     each: &mut dyn FnMut(Member) -> Result<()>,
 ) -> Result<()> {
-    let mut parser = Parser::new(options);
-    let mut buffer = vec![0; CHUNK];
+    let mut stream = TarStream::new(reader, options);
+    let mut found = Vec::new();
     loop {
-        let filled = match reader.read(&mut buffer) {
-            Ok(filled) => filled,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(refused(Refusal::io(error))),
-        };
-        if filled == 0 {
-            break;
-        }
-        let mut found = Vec::new();
-        let fed = parser.feed(&buffer[..filled], &mut |event| {
-            if let Event::Member(member) = event {
+        let step = stream.step(&mut |piece| {
+            if let Piece::Member(member) = piece {
                 found.push(member);
             }
             Ok(())
         });
-        found.into_iter().try_for_each(&mut *each)?;
-        fed.map_err(refused)?;
+        found.drain(..).try_for_each(&mut *each)?;
+        if step.map_err(refused)? == Step::Ended {
+            return Ok(());
+        }
     }
-    parser.finish().map_err(refused)
 }

@@ -4,11 +4,15 @@
 //! pipe only from its beginning. Both are recognised by their first bytes.
 
 pub(crate) mod index;
+mod lookup;
 pub(crate) mod members;
+mod picked;
+pub(crate) mod tar_stream;
 pub(crate) mod zipped;
 
 use std::fs::File;
 use std::io::{self, Cursor, Read};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,6 +22,8 @@ use crate::error::{Error, ErrorKind, Refusal, Result};
 use crate::format::tar;
 use crate::format::zip;
 use crate::sys::{self, FileType};
+
+pub use lookup::{Archive, MemberReader};
 
 /// What an archive is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -175,6 +181,30 @@ impl Read for Sequential<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = sys::read_at(self.file, buffer, self.at)?;
         self.at += count as u64;
+        Ok(count)
+    }
+}
+
+/// A part of a file, to be read once.
+pub(crate) struct Section<'f> {
+    file: &'f File,
+    rest: Range<u64>,
+}
+
+impl<'f> Section<'f> {
+    pub(crate) fn new(file: &'f File, range: Range<u64>) -> Self {
+        Self { file, rest: range }
+    }
+}
+
+impl Read for Section<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.rest.end.saturating_sub(self.rest.start);
+        let most = buffer
+            .len()
+            .min(usize::try_from(left).unwrap_or(usize::MAX));
+        let count = sys::read_at(self.file, &mut buffer[..most], self.rest.start)?;
+        self.rest.start += count as u64;
         Ok(count)
     }
 }

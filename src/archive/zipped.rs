@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Read;
 
 use crate::entry::{Member, MemberKind};
-use crate::error::Refusal;
+use crate::error::{ErrorKind, Refusal};
 use crate::format::ReadAt;
 use crate::format::zip::{Directory, StreamReader, ZipEntry, decode};
 
@@ -44,13 +44,20 @@ pub(crate) fn member(
 pub(crate) fn stream_members(reader: impl Read) -> Result<Vec<Member>, Refusal> {
     let mut reader = StreamReader::new(reader);
     let mut small = std::collections::HashMap::new();
+    let mut kept = 0;
     while let Some(entry) = reader.next_entry()? {
         // What may be a link's target is kept: the directory tells at the end.
         let mut content = Vec::new();
         let mut limited = (&mut reader).take(MAX_TARGET + 1);
         limited.read_to_end(&mut content).map_err(Refusal::io)?;
         if content.len() as u64 <= MAX_TARGET {
+            kept += content.len();
             small.insert(entry.header_offset, content);
+        }
+        if kept > MOST_KEPT {
+            let cause = "it has too many small members to list it from a pipe";
+            let refusal = Refusal::new(ErrorKind::LimitExceeded, cause);
+            return Err(refusal.with_hint("save it to a file first"));
         }
     }
     let directory = reader.finish()?;
@@ -68,3 +75,6 @@ pub(crate) fn stream_members(reader: impl Read) -> Result<Vec<Member>, Refusal> 
 
 /// The longest target of a link in bytes.
 const MAX_TARGET: u64 = 4095;
+
+/// Bytes of members that may be links, until the directory tells.
+const MOST_KEPT: usize = 128 << 20;

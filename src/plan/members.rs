@@ -245,7 +245,12 @@ impl Members {
 
     /// The same tree, its children sorted, with the node here of each node there.
     pub(crate) fn sorted(&self) -> Result<(Plan, Vec<NodeId>), Refusal> {
-        self.plan.sorted().map_err(|TooLarge| too_many())
+        self.sorted_below(NodeId::ROOT)
+    }
+
+    /// As [`sorted`](Self::sorted), with the folder `top` for a root.
+    pub(crate) fn sorted_below(&self, top: NodeId) -> Result<(Plan, Vec<NodeId>), Refusal> {
+        self.plan.sorted(top).map_err(|TooLarge| too_many())
     }
 }
 

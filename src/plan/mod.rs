@@ -143,9 +143,9 @@ impl Plan {
         Ok(())
     }
 
-    /// The same tree with its children side by side, and for each of its nodes
-    /// the one of this plan.
-    fn sorted(&self) -> Result<(Plan, Vec<NodeId>), TooLarge> {
+    /// The tree below the folder `top` with its children side by side, and for
+    /// each of its nodes the one of this plan.
+    fn sorted(&self, top: NodeId) -> Result<(Plan, Vec<NodeId>), TooLarge> {
         let mut by_parent: Vec<u32> = (1..self.nodes.len() as u32).collect();
         by_parent.sort_unstable_by_key(|node| self.nodes[*node as usize].parent);
         let children_of = |dir: NodeId| {
@@ -155,7 +155,7 @@ impl Plan {
             &by_parent[from..to]
         };
         let mut plan = Plan::new();
-        let mut origins = vec![NodeId::ROOT];
+        let mut origins = vec![top];
         let mut at = 0;
         while at < origins.len() {
             let origin = origins[at];

@@ -7,15 +7,17 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::error::{Error, Result};
-use crate::handles::{Handles, limit_for};
+use crate::handles::{CannotEnter, Handles, limit_for};
 use crate::plan::{NodeId, NodeKind};
 use crate::pool::{self, Queue};
 use crate::progress::{Counters, Phase, Progress, Total};
-use crate::sys;
+use crate::sys::{self, Dir};
 use crate::text::escape_bytes;
 
+use super::packed::Fact;
 use super::pair::Found;
-use super::{Difference, DifferenceKind, Side};
+use super::side::Side;
+use super::{Difference, DifferenceKind};
 
 /// Bytes read at a time: as large as the buffer that copying uses.
 const BUFFER: usize = 256 * 1024;
@@ -50,7 +52,7 @@ impl Hashed {
 
     pub(super) fn differences(&self, left: &Side<'_>) -> Vec<Difference> {
         let difference = |differing: &Differing| Difference {
-            path: left.scan.plan.path(differing.node),
+            path: left.plan.path(differing.node),
             kind: differing.kind,
             left: Some(differing.left.clone()),
             right: Some(differing.right.clone()),
@@ -96,11 +98,12 @@ pub(super) fn compare(
     let suspects = (0..found.suspects.len()).map(Job::Suspect);
     let total = Total {
         entries: Some(found.pairs.len() as u64),
-        bytes: Some(left.scan.totals.bytes),
+        bytes: Some(left.totals.bytes),
     };
     let report = || progress.report(&counters.status(Phase::Verifying, total));
     let work = |queue: &mut Queue<'_, Job<'_>>| {
-        sys::isolate_thread(&[&left.root, &right.root]);
+        let roots: Vec<_> = [left.root(), right.root()].into_iter().flatten().collect();
+        sys::isolate_thread(&roots);
         let mut reader = Reader::new(left, right, threads);
         while let Some(job) = queue.next() {
             match job {
@@ -127,7 +130,14 @@ struct Reader<'s> {
 
 struct SideReader<'s> {
     side: &'s Side<'s>,
-    handles: Handles<'s>,
+    /// `None` for an archive, which is known already.
+    handles: Option<Handles<'s>>,
+}
+
+/// A file of one side.
+enum Content<'s> {
+    File(File),
+    Known(&'s Fact),
 }
 
 impl<'s> Reader<'s> {
@@ -150,31 +160,39 @@ impl<'s> Reader<'s> {
             if queue.is_stopped() {
                 break;
             }
-            match self.left.side.scan.plan.kind(a) {
+            match self.left.side.plan.kind(a) {
                 NodeKind::Dir => self.compare_dirs(a, b)?,
                 NodeKind::File => self.compare_files(a, b)?,
                 NodeKind::Symlink | NodeKind::Special => {}
             }
-            counters.add(1, self.left.side.scan.plan.size(a));
+            counters.add(1, self.left.side.plan.size(a));
         }
         Ok(())
     }
 
     fn compare_dirs(&mut self, a: NodeId, b: NodeId) -> Result<()> {
-        let (left, right) = (self.left.dir_xattrs(a)?, self.right.dir_xattrs(b)?);
-        self.compare_xattrs(a, &left, &right);
+        if self.tell_xattrs(a, b) {
+            let (left, right) = (self.left.dir_xattrs(a)?, self.right.dir_xattrs(b)?);
+            self.compare_xattrs(a, &left, &right);
+        }
         Ok(())
     }
 
+    fn tell_xattrs(&self, a: NodeId, b: NodeId) -> bool {
+        self.left.side.tells_xattrs(a) && self.right.side.tells_xattrs(b)
+    }
+
     fn compare_files(&mut self, a: NodeId, b: NodeId) -> Result<()> {
-        let left = &self.left.side.scan.stats[a.index()];
-        let right = &self.right.side.scan.stats[b.index()];
-        if left.is_same_object(right) {
+        if let (Some(left), Some(right)) = (self.left.side.stat(a), self.right.side.stat(b))
+            && left.is_same_object(right)
+        {
             return Ok(());
         }
         let (left, right) = (self.left.open(a)?, self.right.open(b)?);
-        let (ours, theirs) = (self.left.xattrs(a, &left)?, self.right.xattrs(b, &right)?);
-        self.compare_xattrs(a, &ours, &theirs);
+        if self.tell_xattrs(a, b) {
+            let (ours, theirs) = (self.left.xattrs(a, &left)?, self.right.xattrs(b, &right)?);
+            self.compare_xattrs(a, &ours, &theirs);
+        }
         let (ours, theirs) = (self.hash_left(a, &left)?, self.hash_right(b, &right)?);
         if ours != theirs {
             let words = |hash: blake3::Hash| format!("content with BLAKE3 {:.16}", hash.to_hex());
@@ -201,8 +219,8 @@ impl<'s> Reader<'s> {
 
     fn look_at_suspect(&mut self, found: &Found, index: usize) -> Result<()> {
         let suspect = &found.suspects[index];
-        let target = self.left.side.scan.plan.target(suspect.link).to_vec();
-        if self.right.side.scan.plan.kind(suspect.right) == NodeKind::File
+        let target = self.left.side.plan.target(suspect.link).to_vec();
+        if self.right.side.plan.kind(suspect.right) == NodeKind::File
             && self.holds_target(suspect.right, &target)?
         {
             self.hashed.stubs.insert(index);
@@ -224,12 +242,18 @@ impl<'s> Reader<'s> {
     /// Whether a file of the right side is `target` in writing, perhaps with
     /// the newline or NUL that some tools add.
     fn holds_target(&mut self, node: NodeId, target: &[u8]) -> Result<bool> {
-        let size = self.right.side.scan.plan.size(node);
+        let size = self.right.side.plan.size(node);
         let longest = target.len() as u64 + 1;
         if size > longest || size < target.len() as u64 {
             return Ok(false);
         }
-        let file = self.right.open(node)?;
+        let file = match self.right.open(node)? {
+            Content::File(file) => file,
+            Content::Known(fact) => {
+                let is_hash = |end: &[u8]| fact.hash == Some(blake3::hash(&[target, end].concat()));
+                return Ok(is_hash(b"") || is_hash(b"\n") || is_hash(b"\0"));
+            }
+        };
         let mut text = vec![0; target.len() + 2];
         let read = sys::read_at(&file, &mut text, 0)
             .map_err(|error| self.right.error("read", node, error))?;
@@ -237,16 +261,16 @@ impl<'s> Reader<'s> {
         Ok(matches!(rest, Some(b"" | b"\n" | b"\0")))
     }
 
-    fn hash_left(&mut self, node: NodeId, file: &File) -> Result<blake3::Hash> {
-        let (hash, bytes) =
-            hash(file, &mut self.buffer).map_err(|error| self.left.error("read", node, error))?;
+    fn hash_left(&mut self, node: NodeId, content: &Content<'_>) -> Result<blake3::Hash> {
+        let (hash, bytes) = hash(content, &mut self.buffer)
+            .map_err(|error| self.left.error("read", node, error))?;
         self.hashed.bytes += bytes;
         Ok(hash)
     }
 
-    fn hash_right(&mut self, node: NodeId, file: &File) -> Result<blake3::Hash> {
-        let (hash, bytes) =
-            hash(file, &mut self.buffer).map_err(|error| self.right.error("read", node, error))?;
+    fn hash_right(&mut self, node: NodeId, content: &Content<'_>) -> Result<blake3::Hash> {
+        let (hash, bytes) = hash(content, &mut self.buffer)
+            .map_err(|error| self.right.error("read", node, error))?;
         self.hashed.bytes += bytes;
         Ok(hash)
     }
@@ -254,26 +278,47 @@ impl<'s> Reader<'s> {
 
 impl<'s> SideReader<'s> {
     fn new(side: &'s Side<'s>, threads: usize) -> Self {
-        let handles = Handles::new(&side.root, limit_for(threads));
+        let handles = side
+            .root()
+            .map(|root| Handles::new(root, limit_for(threads)));
         Self { side, handles }
     }
 
-    fn open(&mut self, node: NodeId) -> Result<File> {
-        let plan = &self.side.scan.plan;
+    fn open(&mut self, node: NodeId) -> Result<Content<'s>> {
+        if let Some(fact) = self.side.fact(node) {
+            return Ok(Content::Known(fact));
+        }
+        let plan = &self.side.plan;
         let name = plan.name(node);
-        let opened = match self.handles.enter(plan, plan.parent(node)) {
+        let opened = match self.enter(plan.parent(node)) {
             Ok(dir) => sys::open_file(dir, name),
             Err(lost) => Err(lost.source),
         };
-        opened.map_err(|error| self.error("open", node, error))
+        let file = opened.map_err(|error| self.error("open", node, error))?;
+        Ok(Content::File(file))
     }
 
-    fn xattrs(&self, node: NodeId, file: &File) -> Result<Xattrs> {
-        sys::file_xattrs(file).map_err(|error| self.error("read", node, error))
+    /// Opens a folder of a side that is one.
+    fn enter(&mut self, node: NodeId) -> Result<&Dir, CannotEnter> {
+        let handles = self.handles.as_mut();
+        let handles = handles.expect("a side without facts is a folder");
+        handles.enter(&self.side.plan, node)
+    }
+
+    fn xattrs(&self, node: NodeId, content: &Content<'_>) -> Result<Xattrs> {
+        match content {
+            Content::File(file) => {
+                sys::file_xattrs(file).map_err(|error| self.error("read", node, error))
+            }
+            Content::Known(fact) => Ok(fact.xattrs.clone().unwrap_or_default()),
+        }
     }
 
     fn dir_xattrs(&mut self, node: NodeId) -> Result<Xattrs> {
-        let read = match self.handles.enter(&self.side.scan.plan, node) {
+        if let Some(fact) = self.side.fact(node) {
+            return Ok(fact.xattrs.clone().unwrap_or_default());
+        }
+        let read = match self.enter(node) {
             Ok(dir) => sys::dir_xattrs(dir),
             Err(lost) => Err(lost.source),
         };
@@ -281,7 +326,7 @@ impl<'s> SideReader<'s> {
     }
 
     fn error(&self, operation: &'static str, node: NodeId, error: io::Error) -> Error {
-        let path = self.side.scan.plan.path(node);
+        let path = self.side.plan.path(node);
         let path: PathBuf = sys::join_bytes(self.side.shown, path.as_bytes());
         Error::io(operation, path, error)
     }
@@ -300,8 +345,15 @@ fn describe(own: &Xattrs, other: &Xattrs) -> String {
     }
 }
 
-/// The hash of a whole file, and how many bytes it has.
-fn hash(file: &File, buffer: &mut [u8]) -> io::Result<(blake3::Hash, u64)> {
+/// The hash of a whole file, and how many bytes were read for it.
+fn hash(content: &Content<'_>, buffer: &mut [u8]) -> io::Result<(blake3::Hash, u64)> {
+    let file = match content {
+        Content::File(file) => file,
+        Content::Known(fact) => {
+            let hash = fact.hash;
+            return Ok((hash.expect("files of equal sizes were hashed"), 0));
+        }
+    };
     let mut hasher = blake3::Hasher::new();
     let mut at = 0;
     loop {

@@ -8,7 +8,9 @@ use crate::plan::{NodeId, NodeKind, Plan};
 use crate::text::escape_bytes;
 
 use super::content::Hashed;
-use super::{Difference, DifferenceKind, Side};
+use super::moment::Moment;
+use super::side::Side;
+use super::{Difference, DifferenceKind};
 
 /// What the walk found, and what is still to be read.
 #[derive(Default)]
@@ -35,7 +37,7 @@ pub(super) fn compare(left: &Side<'_>, right: &Side<'_>) -> Found {
     let mut walk = Walk {
         left,
         right,
-        resolver: Resolver::new(&left.scan.plan),
+        resolver: Resolver::new(&left.plan),
         found: Found::default(),
         left_groups: groups(left),
         right_groups: groups(right),
@@ -60,7 +62,7 @@ struct Walk<'w> {
 
 impl Walk<'_> {
     fn compare_children(&mut self, a: NodeId, b: NodeId, pending: &mut Vec<(NodeId, NodeId)>) {
-        let (left, right) = (&self.left.scan.plan, &self.right.scan.plan);
+        let (left, right) = (&self.left.plan, &self.right.plan);
         for (a, b) in merge_children(left, a, right, b) {
             match (a, b) {
                 (Some(a), Some(b)) => self.compare_entries(a, b, pending),
@@ -80,7 +82,7 @@ impl Walk<'_> {
     }
 
     fn compare_entries(&mut self, a: NodeId, b: NodeId, pending: &mut Vec<(NodeId, NodeId)>) {
-        let (left, right) = (&self.left.scan.plan, &self.right.scan.plan);
+        let (left, right) = (&self.left.plan, &self.right.plan);
         match (left.kind(a), right.kind(b)) {
             (NodeKind::Dir, NodeKind::Dir) => pending.push((a, b)),
             (NodeKind::File, NodeKind::File) => self.compare_files(a, b),
@@ -100,33 +102,28 @@ impl Walk<'_> {
 
     fn compare_files(&mut self, a: NodeId, b: NodeId) {
         self.compare_attributes(a, b);
-        let (left, right) = (
-            &self.left.scan.stats[a.index()],
-            &self.right.scan.stats[b.index()],
-        );
-        if left.size == right.size {
+        let (left, right) = (self.left.plan.size(a), self.right.plan.size(b));
+        if left == right {
             self.found.pairs.push((a, b));
         } else {
             let words = |size: u64| Some(format!("{size} bytes"));
-            self.differ(
-                a,
-                DifferenceKind::Content,
-                words(left.size),
-                words(right.size),
-            );
+            self.differ(a, DifferenceKind::Content, words(left), words(right));
         }
+        if self.left.holds_hard_links() && self.right.holds_hard_links() {
+            self.compare_names(a, b);
+        }
+    }
+
+    /// Compares which other names a file has.
+    fn compare_names(&mut self, a: NodeId, b: NodeId) {
         let first = |groups: &HashMap<_, NodeId>, side: &Side<'_>, node: NodeId| {
-            let stat = &side.scan.stats[node.index()];
-            let first = groups
-                .get(&(stat.device, stat.inode))
-                .copied()
-                .unwrap_or(node);
-            side.scan.plan.path(first)
+            let group = side.identity(node).and_then(|group| groups.get(&group));
+            side.plan.path(group.copied().unwrap_or(node))
         };
         let left = first(&self.left_groups, self.left, a);
         let right = first(&self.right_groups, self.right, b);
         if left != right {
-            let own = self.left.scan.plan.path(a);
+            let own = self.left.plan.path(a);
             let words = |first| match first == own {
                 true => "a file of its own".to_owned(),
                 false => format!("another name of `{first}`"),
@@ -141,10 +138,7 @@ impl Walk<'_> {
     }
 
     fn compare_links(&mut self, a: NodeId, b: NodeId) {
-        let (left, right) = (
-            self.left.scan.plan.target(a),
-            self.right.scan.plan.target(b),
-        );
+        let (left, right) = (self.left.plan.target(a), self.right.plan.target(b));
         if left != right {
             let words = |target| Some(format!("link to `{}`", escape_bytes(target)));
             self.differ(a, DifferenceKind::Retargeted, words(left), words(right));
@@ -153,9 +147,9 @@ impl Walk<'_> {
     }
 
     fn compare_attributes(&mut self, a: NodeId, b: NodeId) {
-        let left = self.left.scan.stats[a.index()].mode;
-        let right = self.right.scan.stats[b.index()].mode;
-        if left != right {
+        if let (Some(left), Some(right)) = (self.left.mode(a), self.right.mode(b))
+            && left != right
+        {
             let words = |mode: u32| Some(format!("{mode:04o}"));
             self.differ(a, DifferenceKind::Mode, words(left), words(right));
         }
@@ -163,10 +157,10 @@ impl Walk<'_> {
     }
 
     fn compare_times(&mut self, a: NodeId, b: NodeId) {
-        let left = self.left.scan.stats[a.index()].modified;
-        let right = self.right.scan.stats[b.index()].modified;
-        if left != right {
-            let words = |time| Some(crate::json::rfc3339(time));
+        if let (Some(left), Some(right)) = (self.left.modified(a), self.right.modified(b))
+            && !left.agrees(right)
+        {
+            let words = |moment: Moment| Some(crate::json::rfc3339(moment.time));
             self.differ(a, DifferenceKind::Mtime, words(left), words(right));
         }
     }
@@ -177,7 +171,7 @@ impl Walk<'_> {
         let Resolution::Inside(target) = self.resolver.resolve(link) else {
             return None;
         };
-        let (left_plan, right_plan) = (&self.left.scan.plan, &self.right.scan.plan);
+        let (left_plan, right_plan) = (&self.left.plan, &self.right.plan);
         let mut copies = Vec::new();
         let mut pending = vec![(target, right)];
         while let Some((a, b)) = pending.pop() {
@@ -224,7 +218,7 @@ impl Walk<'_> {
         right: Option<String>,
     ) {
         self.found.differences.push(Difference {
-            path: self.left.scan.plan.path(a),
+            path: self.left.plan.path(a),
             kind,
             left,
             right,
@@ -241,7 +235,7 @@ pub(super) fn judge(left: &Side<'_>, right: &Side<'_>, found: &mut Found, hashed
             (false, false) => DifferenceKind::Type,
         };
         found.differences.push(Difference {
-            path: left.scan.plan.path(suspect.link),
+            path: left.plan.path(suspect.link),
             kind,
             left: Some(describe(left, suspect.link)),
             right: Some(describe(right, suspect.right)),
@@ -272,17 +266,16 @@ fn merge_children(
 
 /// The first name, by path, of every file that has several names in its tree.
 fn groups(side: &Side<'_>) -> HashMap<(u64, u64), NodeId> {
-    let plan = &side.scan.plan;
+    let plan = &side.plan;
     let mut groups: HashMap<(u64, u64), NodeId> = HashMap::new();
     for node in plan
         .nodes()
         .filter(|node| plan.kind(*node) == NodeKind::File)
     {
-        let stat = &side.scan.stats[node.index()];
-        if stat.links < 2 {
+        let Some(group) = side.identity(node) else {
             continue;
-        }
-        let first = groups.entry((stat.device, stat.inode)).or_insert(node);
+        };
+        let first = groups.entry(group).or_insert(node);
         if plan.path(node) < plan.path(*first) {
             *first = node;
         }
@@ -291,7 +284,7 @@ fn groups(side: &Side<'_>) -> HashMap<(u64, u64), NodeId> {
 }
 
 fn describe(side: &Side<'_>, node: NodeId) -> String {
-    let plan = &side.scan.plan;
+    let plan = &side.plan;
     match plan.kind(node) {
         NodeKind::Dir => "folder".to_owned(),
         NodeKind::File => format!("file of {} bytes", plan.size(node)),

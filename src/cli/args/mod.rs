@@ -65,7 +65,7 @@ pub(crate) enum Command {
     /// Find out by trying what a folder's file system can hold
     #[command(after_help = PROBE_HELP)]
     Probe(ProbeArgs),
-    /// Compare two folders and name every difference
+    /// Compare two folders or archives and name every difference
     #[command(after_help = VERIFY_HELP)]
     Verify(VerifyArgs),
     /// Print a completion script for a shell
@@ -86,10 +86,12 @@ Example:
 const VERIFY_HELP: &str = "\
 Kinds of difference: missing, extra, type, flattened (a link became a copy of its
 target), stub (a link became a text file holding its target), retargeted, content,
-mode, mtime, hardlink, xattr. Exits with 1 if there are any.
+mode, mtime, hardlink, xattr. Exits with 1 if there are any. What an archive's format
+can't hold is no difference.
 
 Examples:
   bundlecp verify dist/app /opt/app
+  bundlecp verify app.tar.zst /opt/app
   bundlecp verify dist/app /mnt/stick/app --ignore mode,mtime --json";
 
 #[derive(Debug, Args)]
@@ -105,11 +107,11 @@ pub(crate) struct ProbeArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
-    /// The original
+    /// The original: a folder or an archive
     #[arg(value_name = "LEFT", value_hint = ValueHint::AnyPath)]
     pub left: PathBuf,
 
-    /// What is held against it
+    /// What is held against it: a folder or an archive
     #[arg(value_name = "RIGHT", value_hint = ValueHint::AnyPath)]
     pub right: PathBuf,
 

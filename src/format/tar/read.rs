@@ -152,6 +152,11 @@ impl Parser {
         }
     }
 
+    /// Whether the archive's end was seen: only zeros may follow.
+    pub(crate) fn has_ended(&self) -> bool {
+        matches!(self.state, State::End)
+    }
+
     /// Parses the next chunk, of any length.
     pub(crate) fn feed(&mut self, chunk: &[u8], sink: &mut Sink) -> Result<(), Refusal> {
         let mut at = 0;

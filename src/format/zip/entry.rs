@@ -55,6 +55,10 @@ pub(crate) struct ZipEntry {
     /// Where the local header begins, counted from the file's first byte.
     pub(crate) header_offset: u64,
     pub(crate) flags: u16,
+    /// Whether the archive says the member's mode, and not only its maker's.
+    pub(crate) tells_mode: bool,
+    /// Whether the time is DOS's: of two seconds, in a zone that nobody names.
+    pub(crate) has_dos_time: bool,
     /// Where the next member or the directory begins.
     pub(super) span_end: u64,
     /// The name as it is stored.
@@ -103,6 +107,8 @@ impl ZipEntry {
             uncompressed_size: wide.uncompressed_size,
             header_offset: wide.header_offset,
             flags: header.flags,
+            tells_mode: tells_mode(header),
+            has_dos_time: extras.modified().is_none(),
             span_end: 0,
             name: name.into(),
         };
@@ -255,6 +261,12 @@ fn path(name: &[u8], host: u8) -> Result<Vec<u8>, Refusal> {
         }
     }
     Ok(path)
+}
+
+/// Whether there is a Unix mode: an archive that DOS or Windows made has none.
+fn tells_mode(header: &CentralHeader) -> bool {
+    let host = (header.made_by >> 8) as u8;
+    matches!(host, system::UNIX | system::MACOS) && header.external_attributes >> 16 != 0
 }
 
 /// Kind and mode by the Unix mode; `None` for a mode that wasn't stored.

@@ -1,0 +1,347 @@
+//! An archive that stays open: its list of members, and single members'
+//! content without extracting it.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use crate::codec::{Codec, DecodeOptions, decoder};
+use crate::entry::{Listed, Member, MemberKind};
+use crate::error::{Error, ErrorKind, Refusal, Result};
+use crate::format::tar;
+use crate::format::zip::{Directory, decode};
+use crate::plan::members::names_of;
+use crate::sys;
+use crate::text::escape_bytes;
+
+use super::index::{Run, read_index};
+use super::picked::{Picked, Want};
+use super::tar_stream::TarStream;
+use super::{Input, Kind, Opened, Section, Sequential, members, zipped};
+
+/// Hard links that are followed, one to the next: archivers write one.
+const MAX_HOPS: usize = 40;
+
+/// Compressed bytes of a zip's member that are read at a time.
+const PIECE: usize = 64 << 10;
+
+/// An archive in a file, open for reading.
+///
+/// Zips and our own `.tar.zst` are read by their index: any member takes the
+/// time that its own bytes, or the few MiB around it, take. Other tars have
+/// none, and are read from the front to the member every time.
+///
+/// # Examples
+///
+/// ```
+/// use std::io::Read;
+/// use std::path::Path;
+///
+/// use bundlecp::archive::Archive;
+/// # use bundlecp::{Silent, pack};
+/// # let temp = tempfile::tempdir()?;
+/// # let (app, path) = (temp.path().join("app"), temp.path().join("app.zip"));
+/// # std::fs::create_dir(&app)?;
+/// # std::fs::write(app.join("version.txt"), "1.2")?;
+/// # let mut options = pack::Options::default();
+/// # options.format = pack::Format::Zip;
+/// # pack::pack(&[app], &path, &options, &Silent)?;
+///
+/// let archive = Archive::open(&path)?;
+/// assert_eq!(archive.format(), "zip");
+/// assert_eq!(archive.entries()?.len(), 2);
+///
+/// let mut version = String::new();
+/// let mut member = archive.member(Path::new("app/version.txt"))?;
+/// member.read_to_string(&mut version)?;
+/// assert_eq!(version, "1.2");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Archive {
+    file: File,
+    length: u64,
+    kind: Kind,
+    path: PathBuf,
+    index: Option<Indexed>,
+}
+
+/// What an archive with an index holds.
+struct Indexed {
+    members: Vec<Member>,
+    /// The first member of each path, as [`plain`] writes it.
+    by_path: HashMap<Vec<u8>, usize>,
+    places: Places,
+}
+
+/// Where members are.
+enum Places {
+    Zip(Directory),
+    Runs(Vec<Run>),
+}
+
+/// The content of one member, from its first byte to its last.
+///
+/// Reading fails with [`InvalidData`] or [`UnexpectedEof`] where the archive is
+/// damaged; with the last byte, everything was checked that the archive has to
+/// check it by: sizes always, in zips and our own `.tar.zst` checksums too. The
+/// checksums of other compressed tars stand behind members that aren't read.
+///
+/// [`InvalidData`]: io::ErrorKind::InvalidData
+/// [`UnexpectedEof`]: io::ErrorKind::UnexpectedEof
+pub struct MemberReader<'a> {
+    content: Box<dyn Read + Send + 'a>,
+    size: u64,
+}
+
+/// A member, and its content, if it is a file.
+type Found<'a> = (Member, Box<dyn Read + Send + 'a>);
+
+impl MemberReader<'_> {
+    /// Returns the content's bytes, holes included.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+}
+
+impl Read for MemberReader<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.content.read(buffer)
+    }
+}
+
+impl Archive {
+    /// Opens the archive at `path`, a regular file, and reads its index if it
+    /// has one.
+    ///
+    /// # Errors
+    ///
+    /// When the file can't be read, is no archive, or its index is damaged.
+    pub fn open(path: &Path) -> Result<Self> {
+        let opened = super::open(path)?;
+        let Input::File(file, length) = opened.input else {
+            let cause = "is no regular file, and can be read only once";
+            return Err(Error::new(ErrorKind::Usage, "open", path, cause));
+        };
+        let index = match opened.kind {
+            Kind::Zip => Some(Indexed::of_zip(&file, length)),
+            Kind::Tar(Codec::Zstd) => Indexed::of_frames(&file, length).transpose(),
+            Kind::Tar(Codec::Store | Codec::Gzip | Codec::Bzip2 | Codec::Xz) => None,
+        };
+        Ok(Self {
+            file,
+            length,
+            kind: opened.kind,
+            path: opened.shown,
+            index: index
+                .transpose()
+                .map_err(|refusal| refusal.at("read", path))?,
+        })
+    }
+
+    /// Returns the format: `tar`, `tar.gz`, `tar.bz2`, `tar.xz`, `tar.zst` or
+    /// `zip`.
+    pub fn format(&self) -> &'static str {
+        self.kind.name()
+    }
+
+    /// Returns every member, in the archive's order.
+    ///
+    /// # Errors
+    ///
+    /// When an archive without an index can't be read to its end.
+    pub fn entries(&self) -> Result<Vec<Listed>> {
+        if let Some(index) = &self.index {
+            return Ok(index.members.iter().map(Listed::from).collect());
+        }
+        let file = self.file.try_clone();
+        let opened = Opened {
+            kind: self.kind,
+            input: Input::File(file.map_err(|e| self.failed(e))?, self.length),
+            shown: self.path.clone(),
+            read: Arc::new(AtomicU64::new(self.length)),
+        };
+        let mut entries = Vec::new();
+        members::for_each(opened, tar::Options::default(), 1, &mut |member| {
+            entries.push(Listed::from(&member));
+            Ok(())
+        })?;
+        Ok(entries)
+    }
+
+    /// Opens the content of the file at `path`: the first member of this path,
+    /// or for a hard link the member that it is a further name of.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such member, or it is a folder or a symbolic link, whose
+    /// target the error names; when the archive can't be read.
+    pub fn member(&self, path: &Path) -> Result<MemberReader<'_>> {
+        let mut wanted = plain(sys::os_to_bytes(path.as_os_str())).map_err(|r| self.refused(r))?;
+        for _ in 0..MAX_HOPS {
+            let (member, content) = self.find(&wanted)?;
+            match member.kind {
+                MemberKind::File => {
+                    let size = member.size;
+                    return Ok(MemberReader { content, size });
+                }
+                MemberKind::Hardlink => {
+                    wanted = plain(&member.target).map_err(|r| self.refused(r))?;
+                }
+                MemberKind::Symlink => {
+                    let target = escape_bytes(&member.target);
+                    return Err(self.no_file(&wanted, &format!("is a link to `{target}`")));
+                }
+                MemberKind::Dir => return Err(self.no_file(&wanted, "is a folder")),
+            }
+        }
+        let cause = format!(
+            "its member `{}` leads through too many hard links",
+            escape_bytes(&wanted)
+        );
+        Err(Error::new(
+            ErrorKind::LimitExceeded,
+            "read",
+            &self.path,
+            cause,
+        ))
+    }
+
+    /// The first member at `wanted`, and its content, if it is a file.
+    fn find(&self, wanted: &[u8]) -> Result<Found<'_>> {
+        let found = match &self.index {
+            None => self.find_from_front(wanted),
+            Some(index) => match index.by_path.get(wanted) {
+                None => Ok(None),
+                Some(number) => index
+                    .content(&self.file, *number)
+                    .map(|content| Some((index.members[*number].clone(), content))),
+            },
+        };
+        found.map_err(|r| self.refused(r))?.ok_or_else(|| {
+            let cause = format!("it has no member `{}`", escape_bytes(wanted));
+            Error::new(ErrorKind::NotFound, "read", &self.path, cause)
+        })
+    }
+
+    fn find_from_front(&self, wanted: &[u8]) -> Result<Option<Found<'_>>, Refusal> {
+        let codec = match self.kind {
+            Kind::Tar(codec) => codec,
+            Kind::Zip => return Ok(None),
+        };
+        let input = Sequential::new(&self.file);
+        let reader = decoder(codec, input, DecodeOptions { threads: 1 })?;
+        let stream = TarStream::new(reader, tar::Options::default());
+        let mut picked = Picked::new(stream, Want::Path(wanted.to_vec()));
+        let member = picked.find()?;
+        Ok(member.map(|member| (member, Box::new(picked) as _)))
+    }
+
+    fn no_file(&self, wanted: &[u8], what: &str) -> Error {
+        let cause = format!("its member `{}` {what}", escape_bytes(wanted));
+        Error::new(ErrorKind::Usage, "read", &self.path, cause)
+    }
+
+    fn refused(&self, refusal: Refusal) -> Error {
+        refusal.at("read", &self.path)
+    }
+
+    fn failed(&self, error: io::Error) -> Error {
+        Error::io("read", &self.path, error)
+    }
+}
+
+impl std::fmt::Debug for Archive {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Archive")
+            .field("path", &self.path)
+            .field("format", &self.format())
+            .finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for MemberReader<'_> {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("MemberReader")
+            .field("size", &self.size)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Indexed {
+    fn of_zip(file: &File, length: u64) -> Result<Self, Refusal> {
+        let directory = Directory::read(file, length)?;
+        let mut members = Vec::with_capacity(directory.entries().len());
+        for entry in directory.entries() {
+            members.push(zipped::member(file, &directory, entry)?);
+        }
+        Ok(Self::new(members, Places::Zip(directory)))
+    }
+
+    fn of_frames(file: &File, length: u64) -> Result<Option<Self>, Refusal> {
+        let index = read_index(file, length, tar::Options::default(), None)?;
+        Ok(index.map(|index| {
+            let runs = index.runs();
+            Self::new(index.members, Places::Runs(runs))
+        }))
+    }
+
+    fn new(members: Vec<Member>, places: Places) -> Self {
+        let mut by_path = HashMap::with_capacity(members.len());
+        for (number, member) in members.iter().enumerate() {
+            // A path that no extraction would take can't be asked for.
+            if let Ok(path) = plain(&member.path) {
+                by_path.entry(path).or_insert(number);
+            }
+        }
+        Self {
+            members,
+            by_path,
+            places,
+        }
+    }
+
+    /// The content of one member; of what is no file, nothing.
+    fn content<'a>(
+        &'a self,
+        file: &'a File,
+        number: usize,
+    ) -> Result<Box<dyn Read + Send + 'a>, Refusal> {
+        let member = &self.members[number];
+        if member.kind != MemberKind::File {
+            return Ok(Box::new(io::empty()));
+        }
+        match &self.places {
+            Places::Zip(directory) => {
+                let entry = &directory.entries()[number];
+                let data = directory.check_local(file, entry)?;
+                let raw = BufReader::with_capacity(PIECE, Section::new(file, data));
+                Ok(Box::new(decode(entry, raw)?))
+            }
+            Places::Runs(runs) => {
+                let at = runs.partition_point(|run| run.members.end <= number);
+                let run = &runs[at];
+                let section = Section::new(file, run.range.clone());
+                let reader = decoder(Codec::Zstd, section, DecodeOptions { threads: 1 })?;
+                let stream = TarStream::new(reader, tar::Options::default());
+                let want = Want::Number(number - run.members.start, run.clone());
+                let mut picked = Picked::new(stream, want);
+                match picked.find()? {
+                    Some(found) if found == *member => Ok(Box::new(picked)),
+                    Some(_) | None => {
+                        let cause = "its index names other members than it holds";
+                        Err(Refusal::malformed(cause))
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A path's names with one `/` between them.
+pub(super) fn plain(path: &[u8]) -> Result<Vec<u8>, Refusal> {
+    let names = names_of(path).map_err(|r| r.about(format!("`{}`", escape_bytes(path))))?;
+    Ok(names.join(&b'/'))
+}

@@ -1,0 +1,135 @@
+//! The contents of zips, by their directory and on all threads.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::ops::Range;
+
+use crate::archive::Section;
+use crate::archive::zipped::member;
+use crate::error::{Refusal, Result};
+use crate::format::zip::{Directory, ZipEntry, decode};
+use crate::plan::NodeId;
+use crate::pool::{self, Queue};
+use crate::progress::{Phase, Progress, Total};
+
+use super::hashing::Hashing;
+use super::moment::Clock;
+use super::packed::{HardLinks, Packed, Task, Tells};
+
+/// Compressed bytes that one job decodes, if they are of several members.
+const BATCH: u64 = 512 << 10;
+
+/// Bytes that are read, and decoded, at a time.
+const PIECE: usize = 128 << 10;
+
+/// A file, and where its data is.
+struct Slot<'d> {
+    entry: &'d ZipEntry,
+    data: Range<u64>,
+    node: NodeId,
+}
+
+/// Reads the zip `file` of `length` bytes.
+pub(super) fn read(
+    file: &File,
+    length: u64,
+    task: &Task<'_>,
+    progress: &dyn Progress,
+) -> Result<Packed> {
+    let directory = Directory::read(file, length).map_err(task.refused)?;
+    let mut packed = Packed::new(HardLinks::Lost);
+    let slots = plan(file, &directory, &mut packed).map_err(task.refused)?;
+    // Nobody has checked yet what the sizes are said to be.
+    let add = |sum: u64, slot: &Slot<'_>| sum.saturating_add(slot.entry.uncompressed_size);
+    let total = Total {
+        entries: Some(slots.len() as u64),
+        bytes: Some(slots.iter().fold(0, add)),
+    };
+    let work = |queue: &mut Queue<'_, Range<usize>>| {
+        let mut hashes = Vec::new();
+        let mut buffer = vec![0; PIECE];
+        while let Some(batch) = queue.next() {
+            let stops = || queue.is_stopped();
+            for slot in &slots[batch] {
+                let hash = hash(file, slot, &mut buffer, task, &stops);
+                hashes.push(hash.map_err(task.refused)?);
+            }
+        }
+        Ok(hashes)
+    };
+    let report = || progress.report(&task.counters.status(Phase::Verifying, total));
+    let batches = batches(&slots).into_iter().rev();
+    for hashes in pool::run(task.threads, batches, work, report)? {
+        packed.set_hashes(hashes);
+    }
+    Ok(packed)
+}
+
+/// Takes all members into the tree, and returns the files in the order of
+/// their data.
+fn plan<'d>(
+    file: &File,
+    directory: &'d Directory,
+    packed: &mut Packed,
+) -> Result<Vec<Slot<'d>>, Refusal> {
+    let ranges = directory.check_all_local(file)?;
+    let mut slots = Vec::with_capacity(ranges.len());
+    for (entry, data) in directory.entries().iter().zip(ranges) {
+        let tells = Tells {
+            mode: entry.tells_mode,
+            xattrs: false,
+            clock: match entry.has_dos_time {
+                true => Clock::TwoSeconds,
+                false => Clock::Ticks,
+            },
+        };
+        let member = member(file, directory, entry)?;
+        if let Some(node) = packed.accept(&member, tells)? {
+            slots.push(Slot { entry, data, node });
+        }
+    }
+    slots.sort_by_key(|slot| slot.data.start);
+    Ok(slots)
+}
+
+fn batches(slots: &[Slot<'_>]) -> Vec<Range<usize>> {
+    let mut batches = Vec::new();
+    let mut first = 0;
+    for next in 1..=slots.len() {
+        let begin = slots[first].data.start;
+        if next == slots.len() || slots[next].data.end - begin > BATCH {
+            batches.push(first..next);
+            first = next;
+        }
+    }
+    batches
+}
+
+fn hash(
+    file: &File,
+    slot: &Slot<'_>,
+    buffer: &mut [u8],
+    task: &Task<'_>,
+    stops: &dyn Fn() -> bool,
+) -> Result<(NodeId, Option<blake3::Hash>), Refusal> {
+    let length = slot.data.end - slot.data.start;
+    let capacity = usize::try_from(length).map_or(PIECE, |length| length.clamp(1, PIECE));
+    let section = Section::new(file, slot.data.clone());
+    let mut reader = decode(slot.entry, BufReader::with_capacity(capacity, section))?;
+    let mut hashing = Hashing::new(slot.node, slot.entry.uncompressed_size, task.sizes);
+    let mut at = 0;
+    while !stops() {
+        match reader.read(buffer) {
+            Ok(0) => break,
+            Ok(count) => {
+                hashing.take(at, &buffer[..count], stops);
+                task.counters.add(0, count as u64);
+                at += count as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(slot.entry.blame(&Refusal::io(error))),
+        }
+    }
+    task.counters.add(1, 0);
+    Ok(hashing.finish(stops))
+}
