@@ -325,7 +325,7 @@ impl Indexed {
                 let run = &runs[at];
                 let section = Section::new(file, run.range.clone());
                 let reader = decoder(Codec::Zstd, section, DecodeOptions { threads: 1 })?;
-                let stream = TarStream::new(reader, tar::Options::default());
+                let stream = TarStream::of_run(reader);
                 let want = Want::Number(number - run.members.start, run.clone());
                 let mut picked = Picked::new(stream, want);
                 match picked.find()? {

@@ -40,6 +40,15 @@ pub(crate) struct TarStream<R> {
     read: u64,
     /// The blocks that end a tar were seen.
     has_ended: bool,
+    extent: Extent,
+}
+
+/// What a stream is a stream of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    Archive,
+    /// Some frames of one: whole members, but hardly ever the end.
+    Run,
 }
 
 impl<R: Read> TarStream<R> {
@@ -51,6 +60,16 @@ impl<R: Read> TarStream<R> {
             buffer: vec![0; CHUNK],
             read: 0,
             has_ended: false,
+            extent: Extent::Archive,
+        }
+    }
+
+    /// A stream of some frames of our own archive, to be held against
+    /// [`is_all_of`](Self::is_all_of) at its end.
+    pub(crate) fn of_run(reader: R) -> Self {
+        Self {
+            extent: Extent::Run,
+            ..Self::new(reader, Options::default())
         }
     }
 
@@ -74,7 +93,10 @@ impl<R: Read> TarStream<R> {
         if filled == 0 {
             self.has_ended = self.parser.has_ended();
             let parser = std::mem::replace(&mut self.parser, Parser::new(Options::default()));
-            return parser.finish().map(|()| Step::Ended);
+            return match self.extent {
+                Extent::Run if parser.is_between_members() => Ok(Step::Ended),
+                Extent::Run | Extent::Archive => parser.finish().map(|()| Step::Ended),
+            };
         }
         self.read += filled as u64;
         let chunk = &self.buffer[..filled];

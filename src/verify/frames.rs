@@ -63,7 +63,7 @@ fn read_run(
     let differs = || Refusal::malformed("its index names other members than it holds");
     let section = Section::new(file, run.range.clone());
     let reader = decoder(Codec::Zstd, section, DecodeOptions { threads: 1 })?;
-    let mut stream = TarStream::new(reader, tar::Options::default());
+    let mut stream = TarStream::of_run(reader);
     let mut members = run.members.clone();
     let mut current = None;
     let mut hashes = Vec::new();

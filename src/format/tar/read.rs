@@ -111,7 +111,7 @@ pub(crate) struct Parser {
     /// The block that is being filled, in the states that take whole blocks.
     block: Block,
     filled: usize,
-    consumed: u64,
+    is_empty: bool,
     /// Bytes of zeros that ended the archive, or were ignored.
     zeros: u64,
     records: Records,
@@ -126,16 +126,11 @@ impl Parser {
             state: State::Header,
             block: [0; BLOCK],
             filled: 0,
-            consumed: 0,
+            is_empty: true,
             zeros: 0,
             records: Records::None,
             globals: Common::default(),
         }
-    }
-
-    /// How many bytes were fed and understood.
-    pub(crate) fn consumed(&self) -> u64 {
-        self.consumed
     }
 
     /// Whether all that was fed are whole members, with their padding.
@@ -162,7 +157,7 @@ impl Parser {
         let mut at = 0;
         while at < chunk.len() {
             let used = self.step(chunk, at, sink)?;
-            self.consumed += used as u64;
+            self.is_empty = false;
             at += used;
         }
         Ok(())
@@ -173,7 +168,7 @@ impl Parser {
     /// Without the two blocks of zeros that end it, an archive may have been
     /// cut off between two members, and is refused.
     pub(crate) fn finish(self) -> Result<(), Refusal> {
-        if self.consumed == 0 {
+        if self.is_empty {
             return Err(Refusal::truncated("there is nothing in it"));
         }
         if !matches!(self.records, Records::None) {

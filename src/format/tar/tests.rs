@@ -737,7 +737,6 @@ fn content_comes_in_one_piece_for_each_chunk() {
             .unwrap();
     }
     assert_eq!(events, [(0, 512..1000), (488, 0..99_512)]);
-    assert_eq!(parser.consumed(), archive.len() as u64);
 }
 
 #[test]
