@@ -8,7 +8,8 @@
 use super::Codec;
 
 /// How many bytes [`Codec::detect`] looks at.
-pub(crate) const HEAD: usize = 10;
+#[cfg(test)]
+pub(super) const HEAD: usize = 10;
 
 /// RFC 1952, 2.3: ID1, ID2, and CM, of which only 8 was ever defined.
 const GZIP: [u8; 3] = [0x1F, 0x8B, 8];
@@ -23,8 +24,8 @@ const BZIP2_BLOCK: [u8; 6] = [0x31, 0x41, 0x59, 0x26, 0x53, 0x59];
 const BZIP2_END: [u8; 6] = [0x17, 0x72, 0x45, 0x38, 0x50, 0x90];
 
 impl Codec {
-    /// The format of the stream that begins with `head`; a shorter head than
-    /// [`HEAD`] is the whole stream.
+    /// The format of the stream that begins with `head`; a head of less than
+    /// ten bytes is the whole stream.
     pub(crate) fn detect(head: &[u8]) -> Self {
         if head.starts_with(&GZIP) {
             return Self::Gzip;

@@ -1,14 +1,12 @@
 //! The gzip members that bundlecp writes: RFC 1952 with one extra field.
 //!
 //! Each member's header holds the length of the whole member, so that a
-//! reader finds the next one without inflating; bgzip does the same under
-//! another id. Every other gzip skips the field. Name, time and system are
+//! reader can find the next one without inflating; bgzip does the same under
+//! another id. Nothing here reads it yet. Every other gzip skips the field. Name, time and system are
 //! left out: equal data makes equal bytes. The fields are in docs/format.md.
 
 /// What stands before the deflated data.
-pub(crate) const HEADER: usize = 20;
-/// CRC32 and ISIZE (RFC 1952, 2.3.1).
-pub(crate) const TRAILER: usize = 8;
+pub(super) const HEADER: usize = 20;
 
 const FIXED: [u8; 16] = [0x1F, 0x8B, 8, 4, 0, 0, 0, 0, 0, 255, 8, 0, b'B', b'P', 4, 0];
 
@@ -18,7 +16,8 @@ pub(super) fn push_header(out: &mut Vec<u8>) {
     out.extend_from_slice(&[0; 4]);
 }
 
-/// Appends the trailer of a member that holds `data`.
+/// Appends the trailer of a member that holds `data`: CRC32 and ISIZE
+/// (RFC 1952, 2.3.1).
 pub(super) fn push_trailer(data: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(&crc32fast::hash(data).to_le_bytes());
     // ISIZE counts modulo 2^32; a unit is far smaller.
@@ -29,19 +28,4 @@ pub(super) fn push_trailer(data: &[u8], out: &mut Vec<u8>) {
 pub(super) fn set_length(member: &mut [u8]) {
     let length = member.len() as u32;
     member[16..HEADER].copy_from_slice(&length.to_le_bytes());
-}
-
-/// The length in bytes of the member whose header is `head`, if bundlecp wrote
-/// it. It is a claim: [`Decompressor::gzip_member`](super::Decompressor)
-/// checks it.
-pub(crate) fn member_length(head: &[u8]) -> Option<u64> {
-    let rest = head.strip_prefix(&FIXED)?;
-    let length = u32::from_le_bytes(*rest.first_chunk()?);
-    (length as usize >= HEADER + TRAILER).then_some(u64::from(length))
-}
-
-/// How many bytes the member whose last bytes are `tail` claims to hold.
-pub(crate) fn raw_size(tail: &[u8]) -> Option<u64> {
-    let size = tail.last_chunk().map(|size| u32::from_le_bytes(*size))?;
-    Some(u64::from(size))
 }

@@ -12,7 +12,7 @@ mod decode;
 mod detect;
 mod encode;
 mod framing;
-pub(crate) mod gzip;
+mod gzip;
 pub(crate) mod seekable;
 mod single;
 mod unit;

@@ -1,10 +1,9 @@
 //! Decodes one unit whose place and sizes a table claims to know.
 //!
 //! The claims come from an untrusted file. A unit is taken only if it is
-//! exactly one member or frame, and of exactly the size that was claimed:
+//! exactly one frame, and of exactly the size that was claimed:
 //! otherwise a reader that starts at the front would see other data.
 
-use flate2::{Decompress, FlushDecompress, Status};
 use zstd::zstd_safe::{self, DCtx, get_error_name};
 
 use super::MAX_UNIT;
@@ -13,14 +12,12 @@ use crate::error::{ErrorKind, Refusal};
 /// Decodes one unit after the other; each worker has its own.
 pub(crate) struct Decompressor {
     zstd: DCtx<'static>,
-    gzip: Decompress,
 }
 
 impl Decompressor {
     pub(crate) fn new() -> Self {
         Self {
             zstd: DCtx::create(),
-            gzip: Decompress::new_gzip(15),
         }
     }
 
@@ -50,38 +47,6 @@ impl Decompressor {
         }
         Ok(())
     }
-
-    /// Replaces `out` by the `raw` bytes that the gzip member decodes to.
-    pub(crate) fn gzip_member(
-        &mut self,
-        member: &[u8],
-        raw: u64,
-        out: &mut Vec<u8>,
-    ) -> Result<(), Refusal> {
-        let raw = checked(raw)?;
-        out.clear();
-        out.reserve_exact(raw);
-        // libdeflate is faster (870 against 580 MB/s), but its binding doesn't tell
-        // where the data ended: two members under one length would pass for the
-        // first, and who reads from the front would see both.
-        self.gzip.reset(true);
-        let status = self
-            .gzip
-            .decompress_vec(member, out, FlushDecompress::Finish)
-            .map_err(|error| Refusal::malformed(format!("gzip: {error}")))?;
-        match status {
-            Status::StreamEnd => {}
-            Status::Ok | Status::BufError => {
-                return Err(disagrees(
-                    "a gzip member goes on beyond the length that it claims",
-                ));
-            }
-        }
-        if self.gzip.total_in() != member.len() as u64 || out.len() != raw {
-            return Err(disagrees("a gzip member has another size than it claims"));
-        }
-        Ok(())
-    }
 }
 
 /// A claimed size, if it is one that may be allocated.
@@ -105,41 +70,30 @@ fn corrupt_zstd(code: usize) -> Refusal {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{encode, mixed};
-    use super::super::{Codec, Profile, gzip};
+    use super::super::tests::mixed;
+    use super::super::{Codec, Compressor, Level, Settings};
     use super::*;
 
     #[test]
-    fn gzip_members_name_their_length_and_decode_alone() {
-        let data = mixed(100_000);
-        let stream = encode(Codec::Gzip, Profile::Default, &data, 30_000);
-        let mut decompressor = Decompressor::new();
-        let (mut back, mut out, mut at) = (Vec::new(), Vec::new(), 0);
-        while at < stream.len() {
-            let length = gzip::member_length(&stream[at..]).unwrap() as usize;
-            let member = &stream[at..at + length];
-            let raw = gzip::raw_size(member).unwrap();
-            decompressor.gzip_member(member, raw, &mut out).unwrap();
-            back.extend_from_slice(&out);
-            at += length;
-        }
-        assert!(back == data);
-
-        let first = gzip::member_length(&stream).unwrap() as usize;
-        let one = &stream[..first];
-        let twice = [one, one].concat();
+    fn a_frame_is_of_exactly_the_claimed_size_and_alone() {
+        let data = mixed(30_000);
+        let settings = Settings::new(Codec::Zstd, Level::default());
+        let mut frame = Vec::new();
+        let mut compressor = Compressor::new(Codec::Zstd, settings).unwrap();
+        compressor.compress(&data, &mut frame).unwrap();
+        let (mut decompressor, mut out) = (Decompressor::new(), Vec::new());
+        decompressor.zstd_frame(&frame, 30_000, &mut out).unwrap();
+        assert!(out == data);
+        let twice = [frame.as_slice(), &frame].concat();
         for (bytes, raw) in [
-            (one, 30_001),
-            (one, 29_999),
-            (&one[..first - 1], 30_000),
+            (frame.as_slice(), 30_001),
+            (&frame, 29_999),
+            (&frame[..frame.len() - 1], 30_000),
             (&twice, 30_000),
+            (&frame, u64::MAX),
         ] {
-            assert!(
-                decompressor.gzip_member(bytes, raw, &mut out).is_err(),
-                "{} {raw}",
-                bytes.len()
-            );
+            let refused = decompressor.zstd_frame(bytes, raw, &mut out).is_err();
+            assert!(refused, "{} {raw}", bytes.len());
         }
-        assert!(gzip::member_length(b"\x1f\x8b\x08\0").is_none());
     }
 }

@@ -321,6 +321,8 @@ fn not_safe(cause: impl Into<String>) -> Refusal {
 mod tests {
     use super::*;
 
+    type Written = (&'static str, &'static str, &'static str);
+
     /// Adds members written as `kind path [target]` and says what refused them.
     fn build(members: &[(&str, &str, &str)]) -> Result<Members, String> {
         let mut built = Members::new();
@@ -354,7 +356,7 @@ mod tests {
 
     #[test]
     fn members_that_could_leave_the_tree_or_meet_a_link_are_refused() {
-        let cases: &[(&[(&str, &str, &str)], &str)] = &[
+        let cases: &[(&[Written], &str)] = &[
             (&[("f", "../x", "")], "`..`"),
             (&[("f", "a/../../x", "")], "`..`"),
             (&[("f", "/etc/x", "")], "absolute"),

@@ -39,7 +39,7 @@ impl Selection {
             false => globs(option, patterns).map(Some),
         };
         Ok(Self {
-            members: members.iter().map(Wanted::new).collect(),
+            members: members.iter().map(|member| Wanted::new(member)).collect(),
             include: set("include", include)?,
             exclude: set("exclude", exclude)?,
         })
@@ -71,7 +71,7 @@ impl Selection {
 }
 
 impl Wanted {
-    fn new(typed: &PathBuf) -> Self {
+    fn new(typed: &Path) -> Self {
         let names = typed.components();
         let names = names.filter(|name| !matches!(name, Component::CurDir | Component::RootDir));
         let path: PathBuf = names.collect();
@@ -80,7 +80,7 @@ impl Wanted {
             // What is no pattern after all can still be a name.
             glob: glob.and_then(|text| globs("member", &[text.to_owned()]).ok()),
             was_seen: AtomicBool::new(path.as_os_str().is_empty()),
-            typed: typed.clone(),
+            typed: typed.to_owned(),
             path,
         }
     }

@@ -281,7 +281,8 @@ mod tests {
 
     #[test]
     fn numbers_are_read_whole_or_refused() {
-        let cases: &[(&[u8], Result<Option<i64>, &str>)] = &[
+        type Case = (&'static [u8], Result<Option<i64>, &'static str>);
+        let cases: &[Case] = &[
             (b"0000644\0", Ok(Some(0o644))),
             (b"   644 \0", Ok(Some(0o644))),
             (b"644\0\0\0\0\0", Ok(Some(0o644))),

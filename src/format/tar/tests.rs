@@ -525,7 +525,8 @@ fn gnu_maps_go_on_in_blocks() {
         assert_eq!(found[0].0.extents.as_ref(), Some(&extents));
         assert_eq!(found[0].1.len(), count as usize);
     }
-    let cases: &[(&[(u64, u64)], u64, &str)] = &[
+    type Case = (&'static [(u64, u64)], u64, &'static str);
+    let cases: &[Case] = &[
         (&[(0, 1)], 1 << 20, "end where the file does"),
         (&[], 123, "end where the file does"),
         (&[(0, 1), (0, 0)], 1, "runs backwards or overlaps"),
