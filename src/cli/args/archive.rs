@@ -84,6 +84,10 @@ pub(crate) struct PackArgs {
     #[arg(long)]
     pub single_frame: bool,
 
+    /// How a zip's members are compressed
+    #[arg(long, value_enum, value_name = "METHOD", default_value_t)]
+    pub zip_method: ZipMethod,
+
     /// Replace a FILE that exists, in one step
     #[arg(short = 'f', long, visible_alias = "force", overrides_with = "replace")]
     pub replace: bool,
@@ -239,6 +243,15 @@ const fn formats() -> [ArchiveFormat; Format::ALL.len()] {
         index += 1;
     }
     formats
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+pub(crate) enum ZipMethod {
+    /// As every reader of zips knows it
+    #[default]
+    Deflate,
+    /// Smaller and faster, for readers that know it: 7-Zip, bsdtar, bundlecp
+    Zstd,
 }
 
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]

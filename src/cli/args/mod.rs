@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
-pub(crate) use archive::{ExtractArgs, ListArgs, PackArgs, Profile};
+pub(crate) use archive::{ExtractArgs, ListArgs, PackArgs, Profile, ZipMethod};
 pub(crate) use copy::{CopyArgs, Reflink};
 
 /// Copies application bundles without losing a link, all or nothing, and proves it.

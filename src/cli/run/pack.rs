@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal};
 use std::path::Path;
 
-use bundlecp::pack::{self, Format, Frames, Profile, RootName};
+use bundlecp::pack::{self, Format, Frames, Profile, RootName, ZipMethod};
 use bundlecp::{Timestamp, escape_path};
 
 use super::globs::globs;
@@ -91,6 +91,10 @@ fn pack_options(arguments: &PackArgs) -> Result<pack::Options, Failure> {
     options.frames = match arguments.single_frame {
         true => Frames::Single,
         false => Frames::Many,
+    };
+    options.zip_method = match arguments.zip_method {
+        args::ZipMethod::Deflate => ZipMethod::Deflate,
+        args::ZipMethod::Zstd => ZipMethod::Zstd,
     };
     options.special_files = options::special_files(arguments.skip_special);
     options.ownership = options::ownership(arguments.preserve_owner);
