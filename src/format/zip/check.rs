@@ -30,14 +30,16 @@ pub(crate) fn decode_whole(
     out: &mut Vec<u8>,
     inflater: &mut Inflater,
 ) -> Result<(), Refusal> {
-    out.clear();
     let decoded = match entry.method {
+        // Not cleared: all of it is written over, and zeros would be written first.
         Method::Deflate => inflate_whole(entry, compressed, out, inflater),
         Method::Stored => {
+            out.clear();
             out.extend_from_slice(compressed);
             match_sums(entry, out)
         }
         Method::Deflate64 | Method::Bzip2 | Method::Lzma | Method::Zstd | Method::Xz => {
+            out.clear();
             Checked::known(entry.method, entry.flags, entry.sums(), compressed)
                 .and_then(|mut reader| reader.read_to_end(out))
                 .map(drop)
