@@ -100,7 +100,7 @@ mod tests {
             nanos: 123_456_789,
         };
         let times = plan.nodes().map(|node| (node, time)).collect();
-        let golden = include_str!("../../tests/data/bundlecp-links.json");
+        let golden = include_str!("../tests/data/bundlecp-links.json");
         assert_eq!(String::from_utf8(document(&plan, &times)).unwrap(), golden);
     }
 }
