@@ -1162,6 +1162,41 @@ fn links_that_stand_in_the_destination_are_never_followed() {
     }
 }
 
+/// What looks like the staging folder of a killed run is taken up by the next
+/// one, which puts back what it finds there, one level higher: a link that
+/// stayed inside leads out then.
+#[test]
+fn forged_staging_folders_are_refused() {
+    let t = Tar::new;
+    let inside = b".extract.bundlecp-0123456789abcdef/l.replaced";
+    let at_top = b".extract.bundlecp-0123456789abcdef.replaced";
+    let below = b"d/.app.bundlecp-0123456789abcdef/f";
+    let cases = [
+        refused(
+            "forged",
+            t().symlink(inside, b"../standing").end(),
+            &[Unsafe],
+        ),
+        refused("parked", t().symlink(at_top, b"f").end(), &[Unsafe]),
+        refused("below", t().file(below, b"x").end(), &[Unsafe]),
+        case(
+            "of another form",
+            t().file(b".extract.bundlecp-notes", b"x").end(),
+            Expected::Contained,
+        ),
+    ];
+    run(&cases);
+    let arena = Arena::new();
+    arena.prepare(Before::Folder);
+    let options = Options::default();
+    let _ = arena.extract(&cases[0].bytes, Source::File, &options, "forged");
+    let next = t().file(b"harmless", b"x").end();
+    arena
+        .extract(&next, Source::File, &options, "the next")
+        .unwrap();
+    assert!(!has(&arena.extracted(), "l"));
+}
+
 /// What can't be an archive.
 #[test]
 fn what_is_no_archive_is_refused() {

@@ -35,14 +35,35 @@ pub(crate) struct Holding {
     /// The members that begin in this frame.
     pub first: usize,
     pub count: usize,
+    /// What has to follow the frame.
+    pub then: Then,
+}
+
+/// What a frame ends in front of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// So many more bytes of its last member, padding included; if there are
+    /// none, the next member.
+    Members(u64),
+    /// No further member, or what is left of the archive's end.
+    End,
+}
+
+/// What an index claims, before it takes memory.
+pub(crate) enum Claim<'m> {
+    /// All frames together decode to so many bytes.
+    Raw(u64),
+    /// There is this member.
+    Member(&'m Member),
 }
 
 /// Reads the index of an archive of `length` bytes; `None` if it has none that
-/// can be used.
+/// can be used. `allows` says whether it may hold what it claims.
 pub(crate) fn read_index(
     file: &File,
     length: u64,
     options: tar::Options,
+    allows: &mut dyn FnMut(Claim<'_>) -> Result<(), Refusal>,
 ) -> Result<Option<Index>, Refusal> {
     let read_at = |buffer: &mut [u8], offset: u64| file.read_exact_at(buffer, offset);
     let Some(table) = seekable::read_table(length, &read_at)? else {
@@ -51,7 +72,10 @@ pub(crate) fn read_index(
     let Some(range) = table.index_frame(tar::INDEX_NIBBLE, &read_at)? else {
         return Ok(None);
     };
-    if !table.fits_units() {
+    // The table calls a frame empty, nobody decodes it, and who reads from the
+    // front finds members in it: only the index itself is believed to be none.
+    let is_empty = |frame: &Frame| frame.raw == 0;
+    if !table.fits_units() || table.frames().iter().rev().skip(1).any(is_empty) {
         return Ok(None);
     }
     let payload = Section {
@@ -59,7 +83,10 @@ pub(crate) fn read_index(
         at: range.start,
         end: range.end,
     };
-    let members = read_members(payload)?;
+    allows(Claim::Raw(table.raw_size()))?;
+    let Some(members) = read_members(payload, table.raw_size(), allows)? else {
+        return Ok(None);
+    };
     let is_apple = |member: &Member| {
         let name = member.path.rsplit(|byte| *byte == b'/').next();
         name.is_some_and(|name| name.starts_with(b"._"))
@@ -71,27 +98,38 @@ pub(crate) fn read_index(
     Ok(lay_out(&table, &members)?.map(|parts| Index { members, parts }))
 }
 
-/// Reads the members of the headers that `payload` decodes to.
-fn read_members(payload: Section<'_>) -> Result<Vec<Member>, Refusal> {
+/// Reads the members of the headers that `payload` decodes to; `None` if these
+/// are more bytes than the `most` of the archive that they are a part of.
+fn read_members(
+    payload: Section<'_>,
+    most: u64,
+    allows: &mut dyn FnMut(Claim<'_>) -> Result<(), Refusal>,
+) -> Result<Option<Vec<Member>>, Refusal> {
     let options = DecodeOptions { threads: 1 };
     let mut reader = decoder(Codec::Zstd, payload, options)?;
     let mut parser = Parser::headers_only();
     let mut members = Vec::new();
     let mut buffer = vec![0; CHUNK];
+    let mut read = 0;
     loop {
         let filled = reader.read(&mut buffer).map_err(Refusal::io)?;
         if filled == 0 {
             break;
         }
+        read += filled as u64;
+        if read > most {
+            return Ok(None);
+        }
         parser.feed(&buffer[..filled], &mut |event| {
             if let Event::Member(member) = event {
+                allows(Claim::Member(&member))?;
                 members.push(member);
             }
             Ok(())
         })?;
     }
     parser.finish()?;
-    Ok(members)
+    Ok(Some(members))
 }
 
 /// Finds out which frame each member begins in; `None` if they don't fit.
@@ -132,13 +170,21 @@ fn lay_out(table: &SeekTable, members: &[Member]) -> Result<Option<Vec<Holding>>
         {
             return Ok(None);
         }
+        first += count;
+        // Where the last member that began ends, and the next one begins.
+        let next = starts.get(first).map(|(start, _)| *start);
+        let then = match next.unwrap_or(at).checked_sub(end) {
+            Some(0) | None if next.is_none() => Then::End,
+            left => Then::Members(left.unwrap_or(0)),
+        };
         parts.push(Holding {
             frame: *frame,
             continued,
-            first,
+            first: first - count,
             count,
+            then,
         });
-        (begin, first) = (end, first + count);
+        begin = end;
     }
     Ok(Some(parts))
 }

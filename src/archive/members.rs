@@ -39,7 +39,8 @@ pub(crate) fn for_each(
         }
         (Kind::Tar(codec), Input::File(file, length)) => {
             if codec == Codec::Zstd
-                && let Some(index) = index::read_index(&file, length, options).map_err(refused)?
+                && let Some(index) =
+                    index::read_index(&file, length, options, &mut |_| Ok(())).map_err(refused)?
             {
                 return index.members.into_iter().try_for_each(each);
             }

@@ -12,14 +12,14 @@ pub struct Limits {
     pub bytes: Option<u64>,
     /// Members of any kind.
     pub entries: Option<u64>,
-    /// Bytes of content for each byte of the archive. Judged once there is more
-    /// than 1 MiB of content.
+    /// Bytes that each byte of the archive expands to, a tar's headers included.
+    /// Judged once it is more than 1 MiB in all.
     pub ratio: Option<u64>,
 }
 
 impl Limits {
     /// Limits for archives from anywhere: 16 GiB, 1,000,000 members, and 200
-    /// bytes of content for each byte of the archive.
+    /// bytes for each byte of the archive.
     pub fn untrusted() -> Self {
         Self {
             bytes: Some(16 << 30),
@@ -66,7 +66,7 @@ impl Meter {
         Ok(())
     }
 
-    /// Counts `bytes` that came out of the first `read` bytes of the archive.
+    /// Counts `bytes` that were decoded from the first `read` bytes of the archive.
     pub(crate) fn receive(&mut self, bytes: u64, read: u64) -> Result<(), Refusal> {
         self.received = self.received.saturating_add(bytes);
         self.check_ratio(self.received, read)

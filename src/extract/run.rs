@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
-use crate::archive::index::read_index;
+use crate::archive::index::{Claim, read_index};
 use crate::archive::{Input, Kind, Opened, Sequential};
 use crate::codec::{Codec, DecodeOptions, decoder};
 use crate::dest::Staging;
@@ -210,8 +210,13 @@ impl Extraction<'_> {
                 piped::extract(reader, intake, site, threads, self.progress)
             }
             (Kind::Tar(codec), Input::File(file, length)) => {
+                let mut meter = Meter::new(self.options.limits);
+                let mut allows = |claim: Claim<'_>| match claim {
+                    Claim::Raw(raw) => meter.receive(raw, length),
+                    Claim::Member(member) => meter.count(member),
+                };
                 if codec == Codec::Zstd
-                    && let Some(index) = read_index(&file, length, self.tar_options())
+                    && let Some(index) = read_index(&file, length, self.tar_options(), &mut allows)
                         .map_err(|refusal| intake.refused(refusal))?
                 {
                     let check = |intake: &Intake<'_>| self.check(intake);

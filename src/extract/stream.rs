@@ -155,6 +155,7 @@ impl Reading<'_, '_, '_> {
             let filled = fill(self.reader, &mut buffer);
             let filled = filled.map_err(|error| self.intake.refused(Refusal::io(error)))?;
             buffer.truncate(filled);
+            self.intake.receive(filled as u64)?;
             let is_last = filled == 0;
             let fed = self.parser.feed(&buffer, &mut |event| {
                 events.push(Found::from(event));
@@ -220,7 +221,6 @@ impl Reading<'_, '_, '_> {
 
     /// Takes more content of the current member.
     fn add(&mut self, part: Part, queue: &Queue<'_, Job>) -> Result<()> {
-        self.intake.receive(part.bytes().len() as u64)?;
         match &mut self.current {
             Current::None | Current::LeftOut => {}
             Current::Small(_, parts) => parts.push(part),
