@@ -60,8 +60,7 @@ impl Meter {
             return Err(exceeded(cause, "raise --max-entries if you trust it"));
         }
         if self.limits.bytes.is_some_and(|most| self.announced > most) {
-            let cause = "holds more bytes than the limit allows";
-            return Err(exceeded(cause, "raise --max-size if you trust it"));
+            return Err(too_many_bytes());
         }
         Ok(())
     }
@@ -70,6 +69,15 @@ impl Meter {
     pub(crate) fn receive(&mut self, bytes: u64, read: u64) -> Result<(), Refusal> {
         self.received = self.received.saturating_add(bytes);
         self.check_ratio(self.received, read)
+    }
+
+    /// Counts content that nothing announced, as [`receive`](Self::receive) does.
+    pub(crate) fn receive_content(&mut self, bytes: u64, read: u64) -> Result<(), Refusal> {
+        self.receive(bytes, read)?;
+        match self.limits.bytes.is_some_and(|most| self.received > most) {
+            true => Err(too_many_bytes()),
+            false => Ok(()),
+        }
     }
 
     /// Checks what an index announces against the size of the whole archive.
@@ -87,6 +95,11 @@ impl Meter {
         }
         Ok(())
     }
+}
+
+fn too_many_bytes() -> Refusal {
+    let cause = "holds more bytes than the limit allows";
+    exceeded(cause, "raise --max-size if you trust it")
 }
 
 fn exceeded(cause: &str, hint: &'static str) -> Refusal {

@@ -179,7 +179,7 @@ impl Pipe<'_, '_, '_> {
     fn read(&mut self, content: &mut Vec<u8>) -> Result<()> {
         let read = (&mut self.reader).take(SMALL as u64).read_to_end(content);
         let count = read.map_err(|error| self.intake.refused(Refusal::io(error)))?;
-        self.intake.receive(count as u64)
+        self.intake.receive_content(count as u64)
     }
 
     fn add(
