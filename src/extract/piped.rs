@@ -27,7 +27,8 @@ use super::tree::Accepted;
 /// by the worker that reads, as it comes.
 const SMALL: usize = 1 << 20;
 
-/// Bytes of small files that one worker writes at a time.
+/// Bytes of small files, and of what is known of them, that one worker writes at
+/// a time.
 const BATCH: usize = 256 << 10;
 
 /// Bytes of small files that may wait to be written.
@@ -103,9 +104,14 @@ fn write(
     for (new, content) in files {
         let part = (!content.is_empty()).then_some((0, content.as_slice()));
         writer.write_whole(&new, part)?;
-        waiting.fetch_sub(content.len(), std::sync::atomic::Ordering::Relaxed);
+        waiting.fetch_sub(weight(&content), std::sync::atomic::Ordering::Relaxed);
     }
     Ok(())
+}
+
+/// What a file takes while it waits: empty ones are not nothing.
+fn weight(content: &[u8]) -> usize {
+    content.len() + size_of::<NewFile>()
 }
 
 /// The worker that reads.
@@ -190,8 +196,9 @@ impl Pipe<'_, '_, '_> {
         writer: &mut Writer<'_>,
     ) -> Result<()> {
         use std::sync::atomic::Ordering;
-        let waiting = self.waiting.fetch_add(content.len(), Ordering::Relaxed) + content.len();
-        self.batched += content.len();
+        let weight = weight(&content);
+        let waiting = self.waiting.fetch_add(weight, Ordering::Relaxed) + weight;
+        self.batched += weight;
         self.batch.push((new, content));
         if self.batched >= BATCH {
             self.hand_over(queue);
