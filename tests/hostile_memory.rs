@@ -39,7 +39,7 @@ fn compress(mut from: impl Read, mut to: impl Write) {
     }
 }
 
-const SIZE: u64 = 40 << 20;
+const SIZE: u64 = 20 << 20;
 
 fn gzip(from: impl Read) -> Vec<u8> {
     let mut to = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
@@ -226,6 +226,13 @@ fn bombs_take_little_memory_and_time() {
         std::fs::write(&archive, make()).unwrap();
         for jobs in ["1", "2", "16"] {
             for source in ["file", "pipe"] {
+                // The full run, which a change has to pass, tries all ways.
+                if !hostile::is_thorough()
+                    && (jobs, source) != ("16", "file")
+                    && (jobs, source) != ("1", "pipe")
+                {
+                    continue;
+                }
                 let told = format!("{}|{jobs}|{source}", archive.display());
                 let output = Command::new(std::env::current_exe().unwrap())
                     .args(["--exact", "child", "--nocapture"])

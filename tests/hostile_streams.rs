@@ -82,7 +82,7 @@ fn damaged(
     for (name, bytes) in archives().into_iter().filter(|(name, _)| shape(name)) {
         let whole = tree(Cursor::new(bytes.clone()), 1);
         for (number, at) in (first..bytes.len()).step_by(part).enumerate() {
-            if number % EVERY != 0 && !is_thorough() {
+            if number % EVERY != 0 && !hostile::is_thorough() {
                 continue;
             }
             for source in [Source::File, Source::Pipe] {
@@ -111,12 +111,6 @@ fn damaged(
 
 /// How many places are left out, but in the full run that a change has to pass.
 const EVERY: usize = 13;
-
-/// Whether this is that run: it tries random trees as many times too.
-fn is_thorough() -> bool {
-    let cases = std::env::var("PROPTEST_CASES").unwrap_or_default();
-    cases.parse().is_ok_and(|cases: u32| cases >= 1000)
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Must {

@@ -7,3 +7,10 @@ pub(crate) mod arena;
 pub(crate) mod tar;
 pub(crate) mod user;
 pub(crate) mod zip;
+
+/// Whether this is the full run that a change has to pass: it tries random trees
+/// a thousand times, too.
+pub(crate) fn is_thorough() -> bool {
+    let cases = std::env::var("PROPTEST_CASES").unwrap_or_default();
+    cases.parse().is_ok_and(|cases: u32| cases >= 1000)
+}
