@@ -27,6 +27,17 @@ fn root() -> &'static Path {
     })
 }
 
+/// Removes the place that everything happened in.
+pub fn clean_up() {
+    std::fs::remove_dir_all(root()).expect("removed");
+    let _ = std::fs::remove_file(archive());
+}
+
+/// The file that an archive is read from.
+fn archive() -> PathBuf {
+    std::env::temp_dir().join(format!("bundlecp-fuzz-{}", std::process::id()))
+}
+
 /// Names, modes and contents outside of the destination.
 fn outside(dir: &Path, seen: &mut Vec<String>) {
     use std::os::unix::fs::MetadataExt;
@@ -90,7 +101,7 @@ pub fn list(bytes: &[u8]) {
 pub fn extract(bytes: &[u8]) {
     static BEFORE: OnceLock<Vec<String>> = OnceLock::new();
     let destination = root().join("above/destination");
-    let archive = std::env::temp_dir().join(format!("bundlecp-fuzz-{}", std::process::id()));
+    let archive = archive();
     let before = BEFORE.get_or_init(look);
     std::fs::write(&archive, bytes).expect("written");
     let mut kinds = [None, None];
