@@ -229,7 +229,7 @@ fn tables_that_lie_are_refused() {
     two.said = honest.len() as u32;
     agree("two in one", &archive(vec![two], &index()));
     // A window that no decoder should take.
-    let mut window = vec![0x28, 0xb5, 0x2f, 0xfd, 0x00, 31 - 10 << 3];
+    let mut window = vec![0x28, 0xb5, 0x2f, 0xfd, 0x00, (31 - 10) << 3];
     window.extend([0x01, 0, 0]);
     let arena = Arena::new();
     arena.prepare(Before::Nothing);

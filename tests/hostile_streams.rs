@@ -32,7 +32,7 @@ fn archives() -> Vec<(&'static str, Vec<u8>)> {
         options.existing = bundlecp::Existing::Replace;
         options.root = RootName::Strip;
         options.jobs = Some(1);
-        pack(&[source.clone()], &archive, &options, &Silent).unwrap();
+        pack(std::slice::from_ref(&source), &archive, &options, &Silent).unwrap();
         std::fs::read(&archive).unwrap()
     };
     let tar = packed(Format::Tar, Frames::Many);
@@ -123,6 +123,7 @@ fn cut(bytes: &mut Vec<u8>, at: usize) -> Must {
     Must::Refuse
 }
 
+#[allow(clippy::ptr_arg, reason = "it stands beside one that cuts")]
 fn flip(bytes: &mut Vec<u8>, at: usize) -> Must {
     bytes[at] ^= 1 << (at % 8);
     Must::Contain

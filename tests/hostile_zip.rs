@@ -356,7 +356,7 @@ fn bytes_that_belong_to_no_member_are_refused() {
         ),
         with("gap before the directory", |end| end.gap = vec![0; 10]),
         with("gap behind the directory", |end| {
-            end.before_end = vec![0; 10]
+            end.before_end = vec![0; 10];
         }),
         with("bytes behind the end", |end| end.behind = vec![0; 10]),
         with("count too low", |end| end.count = Some(1)),
@@ -366,7 +366,7 @@ fn bytes_that_belong_to_no_member_are_refused() {
         with("directory size", |end| end.size = Some(10)),
         with("directory start", |end| end.start = Some(1)),
         with("directory start past the end", |end| {
-            end.start = Some(u32::MAX - 1)
+            end.start = Some(u32::MAX - 1);
         }),
         with("another disk", |end| end.disk = 1),
         with("end record in the comment", |end| {

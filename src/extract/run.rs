@@ -20,6 +20,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::fit::{self, Goal, OnNoSymlinks};
 use crate::format::tar;
 use crate::links_file;
+use crate::plan::links::Missing;
 use crate::plan::members::{ExternalLinks, first_external_link};
 use crate::plan::{NodeId, NodeKind};
 use crate::probe::{self, Capabilities, Scope};
@@ -275,7 +276,12 @@ impl Extraction<'_> {
             .sorted()
             .map_err(|refusal| intake.refused(refusal))?;
         if self.options.external_links == ExternalLinks::Refuse {
-            let found = first_external_link(&plan).map_err(|refusal| intake.refused(refusal))?;
+            let missing = match self.target.receives() {
+                Some(_) => Missing::Unknown,
+                None => Missing::Nothing,
+            };
+            let found = first_external_link(&plan, missing);
+            let found = found.map_err(|refusal| intake.refused(refusal))?;
             if let Some((node, refusal)) = found {
                 let path = plan.path(node);
                 return Err(intake.refused_member(refusal, path.as_bytes()));
