@@ -7,11 +7,12 @@ mod common;
 mod hostile;
 
 use std::io::{self, Cursor, Read, Write};
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use bundlecp::extract::{AfterEnd, Options, extract_from};
 use bundlecp::pack::{self, Format, Frames, RootName, pack};
-use bundlecp::{ErrorKind, Silent, list};
+use bundlecp::{ErrorKind, Progress, Silent, Status, list};
 use common::snapshot::Snapshot;
 use common::{Scratch, build};
 use hostile::arena::{Arena, Before, Source};
@@ -19,10 +20,15 @@ use hostile::tar::Tar;
 
 /// A small archive of every shape.
 fn archives() -> Vec<(&'static str, Vec<u8>)> {
+    archives_with(b"some content")
+}
+
+/// An archive of every shape, with a file of this content.
+fn archives_with(content: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     let scratch = Scratch::new();
     let source = scratch.path("source");
     build::folder(source.join("d"));
-    build::file(source.join("d/f"), b"some content");
+    build::file(source.join("d/f"), content);
     build::link(source.join("l"), b"d/f");
     build::age(&source);
     let packed = |format: Format, frames: Frames| {
@@ -319,6 +325,51 @@ fn a_reader_that_fails_leaves_nothing_behind() {
             };
             let error = arena.check(name, run).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Io, "{name} at {at}: {error:?}");
+        }
+    }
+}
+
+/// Takes its time, so that there is something to stop.
+struct Sleepy(Cursor<Vec<u8>>);
+
+impl Read for Sleepy {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        std::thread::sleep(std::time::Duration::from_millis(2));
+        let most = buffer.len().min(1000);
+        self.0.read(&mut buffer[..most])
+    }
+}
+
+struct Stop;
+
+impl Progress for Stop {
+    fn report(&self, _: &Status) -> ControlFlow<()> {
+        ControlFlow::Break(())
+    }
+}
+
+#[test]
+fn an_extraction_that_is_stopped_leaves_nothing_behind() {
+    let arena = Arena::new();
+    // What can't be compressed: 200 KB of hashes.
+    let noise = (0..6400_u32).flat_map(|n| *blake3::hash(&n.to_le_bytes()).as_bytes());
+    for (name, bytes) in archives_with(&noise.collect::<Vec<_>>()) {
+        for jobs in [1, 2, 16] {
+            arena.prepare(Before::Nothing);
+            let mut options = Options::default();
+            options.jobs = Some(jobs);
+            let run = || {
+                let reader = Sleepy(Cursor::new(bytes.clone()));
+                let shown = Path::new("archive");
+                extract_from(reader, shown, &arena.destination(), &options, &Stop)
+            };
+            let error = arena.check(name, run).unwrap_err();
+            let kind = error.kind();
+            assert_eq!(
+                kind,
+                ErrorKind::Interrupted,
+                "{name}, {jobs} jobs: {error:?}"
+            );
         }
     }
 }
