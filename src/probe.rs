@@ -332,10 +332,11 @@ impl Probe<'_> {
 }
 
 /// Makes a file called `name` in `dir` and removes it again: why `dir` can't
-/// hold it, or `None`.
+/// hold it, or `None`. It can if something of this name is there, which stays.
 pub(crate) fn refusal_of_name(dir: &Dir, name: &[u8]) -> io::Result<Option<String>> {
     match sys::create_file(dir, name, 0o600) {
         Ok(file) => drop(file),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
         Err(error)
             if sys::is_bad_name(&error)
                 || sys::is_unsupported(&error)

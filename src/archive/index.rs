@@ -35,6 +35,26 @@ pub(crate) struct Holding {
     /// The members that begin in this frame.
     pub first: usize,
     pub count: usize,
+    /// What has to follow the frame.
+    pub then: Then,
+}
+
+/// What a frame ends in front of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// So many more bytes of its last member, padding included; if there are
+    /// none, the next member.
+    Members(u64),
+    /// No further member, or what is left of the archive's end.
+    End,
+}
+
+/// What an index claims, before it takes memory.
+pub(crate) enum Claim<'m> {
+    /// All frames together decode to so many bytes.
+    Raw(u64),
+    /// There is this member.
+    Member(&'m Member),
 }
 
 /// Frames that only together hold whole members.
@@ -80,12 +100,12 @@ impl Index {
 }
 
 /// Reads the index of an archive of `length` bytes; `None` if it has none that
-/// can be used. One of more than `most` members is refused.
+/// can be used. `allows` says whether it may hold what it claims.
 pub(crate) fn read_index(
     file: &File,
     length: u64,
     options: tar::Options,
-    most: Option<u64>,
+    allows: &mut dyn FnMut(Claim<'_>) -> Result<(), Refusal>,
 ) -> Result<Option<Index>, Refusal> {
     let read_at = |buffer: &mut [u8], offset: u64| file.read_exact_at(buffer, offset);
     let Some(table) = seekable::read_table(length, &read_at)? else {
@@ -94,10 +114,16 @@ pub(crate) fn read_index(
     let Some(range) = table.index_frame(tar::INDEX_NIBBLE, &read_at)? else {
         return Ok(None);
     };
-    if !table.fits_units() {
+    // The table calls a frame empty, nobody decodes it, and who reads from the
+    // front finds members in it: only the index itself is believed to be none.
+    let is_empty = |frame: &Frame| frame.raw == 0;
+    if !table.fits_units() || table.frames().iter().rev().skip(1).any(is_empty) {
         return Ok(None);
     }
-    let members = read_members(file, range, most)?;
+    allows(Claim::Raw(table.raw_size()))?;
+    let Some(members) = read_members(file, range, table.raw_size(), allows)? else {
+        return Ok(None);
+    };
     let is_apple = |member: &Member| apple_double::is_named_so(&member.path);
     // Only their content tells those that macOS added from other files.
     if options.skip_apple_double && members.iter().any(|indexed| is_apple(&indexed.member)) {
@@ -110,12 +136,14 @@ pub(crate) fn read_index(
     Ok(Some(Index { members, parts }))
 }
 
-/// Reads the records of the index at `range`: zstd frames, one a unit.
+/// Reads the records of the index at `range`: zstd frames, one a unit; `None`
+/// if these are more bytes than the `most` of the archive that they describe.
 fn read_members(
     file: &File,
     range: Range<u64>,
-    most: Option<u64>,
-) -> Result<Vec<Indexed>, Refusal> {
+    most: u64,
+    allows: &mut dyn FnMut(Claim<'_>) -> Result<(), Refusal>,
+) -> Result<Option<Vec<Indexed>>, Refusal> {
     let length = usize::try_from(range.end - range.start).map_err(|_| too_large())?;
     if length > LARGEST {
         return Err(too_large());
@@ -127,17 +155,21 @@ fn read_members(
     let mut part = Vec::new();
     let mut members = Vec::new();
     let mut rest = stored.as_slice();
+    let mut read = 0;
     while !rest.is_empty() {
         let (frame, raw) = seekable::split_frame(rest)?;
         rest = &rest[frame.len()..];
         decompressor.zstd_frame(frame, raw, &mut part)?;
-        members.append(&mut tar::read_index(&part)?);
-        if most.is_some_and(|most| members.len() as u64 > most) {
-            let cause = "holds more members than the limit allows";
-            return Err(Refusal::new(ErrorKind::LimitExceeded, cause));
+        read += part.len() as u64;
+        if read > most {
+            return Ok(None);
+        }
+        for indexed in tar::read_index(&part)? {
+            allows(Claim::Member(&indexed.member))?;
+            members.push(indexed);
         }
     }
-    Ok(members)
+    Ok(Some(members))
 }
 
 fn too_large() -> Refusal {
@@ -181,13 +213,21 @@ fn lay_out(table: &SeekTable, members: &[Indexed]) -> Result<Option<Vec<Holding>
         {
             return Ok(None);
         }
+        first += count;
+        // Where the last member that began ends, and the next one begins.
+        let next = starts.get(first).map(|(start, _)| *start);
+        let then = match next.unwrap_or(at).checked_sub(end) {
+            Some(0) | None if next.is_none() => Then::End,
+            left => Then::Members(left.unwrap_or(0)),
+        };
         parts.push(Holding {
             frame: *frame,
             continued,
-            first,
+            first: first - count,
             count,
+            then,
         });
-        (begin, first) = (end, first + count);
+        begin = end;
     }
     Ok(Some(parts))
 }

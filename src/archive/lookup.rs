@@ -281,7 +281,7 @@ impl Indexed {
     }
 
     fn of_frames(file: &File, length: u64) -> Result<Option<Self>, Refusal> {
-        let index = read_index(file, length, tar::Options::default(), None)?;
+        let index = read_index(file, length, tar::Options::default(), &mut |_| Ok(()))?;
         Ok(index.map(|index| {
             let runs = index.runs();
             Self::new(index.members, Places::Runs(runs))

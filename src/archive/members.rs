@@ -38,7 +38,7 @@ pub(crate) fn for_each(
         (Kind::Tar(codec), Input::File(file, length)) => {
             if codec == Codec::Zstd
                 && let Some(index) =
-                    index::read_index(&file, length, options, None).map_err(refused)?
+                    index::read_index(&file, length, options, &mut |_| Ok(())).map_err(refused)?
             {
                 return index.members.into_iter().try_for_each(each);
             }

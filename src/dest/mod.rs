@@ -244,6 +244,17 @@ fn put_back(from: &Dir, parked: &[u8], parent: &Dir, name: &[u8]) -> io::Result<
     }
 }
 
+/// Whether a later run could take `name` for a staging folder that a killed run
+/// left, or for what one had moved aside.
+pub(crate) fn looks_staged(name: &[u8]) -> bool {
+    let name = name.strip_suffix(publish::PARKED).unwrap_or(name);
+    let Some(cut) = name.len().checked_sub(DIGITS) else {
+        return false;
+    };
+    let (start, digits) = name.split_at(cut);
+    start.starts_with(b".") && start.ends_with(MARK) && digits.iter().all(u8::is_ascii_hexdigit)
+}
+
 fn is_staging_name(name: &[u8], prefix: &[u8]) -> bool {
     let Some(digits) = name.strip_prefix(prefix) else {
         return false;

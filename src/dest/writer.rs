@@ -23,6 +23,10 @@ use super::attributes::{self, Attributes, Losses, Rules};
 /// anything (docs/performance.md).
 const ALLOCATE_FROM: u64 = 64 * 1024;
 
+/// No more than this is reserved at once: an archive may declare any size, and
+/// a disk that is full for a moment is full for all others too.
+const ALLOCATE_MOST: u64 = 64 << 20;
+
 /// Where new files go, and what all workers share.
 pub(crate) struct Site<'s> {
     pub root: &'s Dir,
@@ -137,7 +141,7 @@ impl<'s> Site<'s> {
             return sys::set_len(to, new.size);
         }
         if self.allocates && new.size >= ALLOCATE_FROM {
-            match sys::allocate(to, new.size) {
+            match sys::allocate(to, new.size.min(ALLOCATE_MOST)) {
                 Err(error) if sys::is_unsupported(&error) => {}
                 result => return result,
             }

@@ -9,7 +9,7 @@
 
 use std::fs::File;
 
-use crate::archive::index::{Holding, Index};
+use crate::archive::index::{Holding, Index, Then};
 use crate::codec::Decompressor;
 use crate::dest::writer::{NewFile, Shared, Site, Writer};
 use crate::entry::Member;
@@ -196,7 +196,13 @@ impl Worker<'_> {
             Some(error) => return Err(error),
             None => parsed.map_err(|refusal| frames.intake.refused(refusal))?,
         }
-        if next != part.first + part.count {
+        // Whoever reads from the front is where the next worker believes to be.
+        let fits = part.count == 0
+            || match part.then {
+                Then::Members(left) => parser.left() == Some(left),
+                Then::End => true,
+            };
+        if next != part.first + part.count || !fits {
             return Err(frames.intake.refused(differs()));
         }
         // The last member goes on in the next frame.

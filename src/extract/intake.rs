@@ -82,7 +82,14 @@ impl Intake<'_> {
         writer.make_dir(self.tree.folder(node), self.tree.dir_mode(node))
     }
 
-    /// Counts content that came out of the archive.
+    /// Counts content that came out of the archive, and that no header announced.
+    pub(super) fn receive_content(&mut self, bytes: u64) -> Result<()> {
+        let read = self.read.load(Ordering::Relaxed);
+        let received = self.tree.meter.receive_content(bytes, read);
+        received.map_err(|refusal| self.refused(refusal))
+    }
+
+    /// Counts bytes that the archive was decoded to.
     pub(super) fn receive(&mut self, bytes: u64) -> Result<()> {
         let read = self.read.load(Ordering::Relaxed);
         let received = self.tree.meter.receive(bytes, read);

@@ -12,14 +12,14 @@ pub struct Limits {
     pub bytes: Option<u64>,
     /// Members of any kind.
     pub entries: Option<u64>,
-    /// Bytes of content for each byte of the archive. Judged once there is more
-    /// than 1 MiB of content.
+    /// Bytes that each byte of the archive expands to, a tar's headers included.
+    /// Judged once it is more than 1 MiB in all.
     pub ratio: Option<u64>,
 }
 
 impl Limits {
     /// Limits for archives from anywhere: 16 GiB, 1,000,000 members, and 200
-    /// bytes of content for each byte of the archive.
+    /// bytes for each byte of the archive.
     pub fn untrusted() -> Self {
         Self {
             bytes: Some(16 << 30),
@@ -60,16 +60,24 @@ impl Meter {
             return Err(exceeded(cause, "raise --max-entries if you trust it"));
         }
         if self.limits.bytes.is_some_and(|most| self.announced > most) {
-            let cause = "it holds more bytes than the limit allows";
-            return Err(exceeded(cause, "raise --max-size if you trust it"));
+            return Err(too_many_bytes());
         }
         Ok(())
     }
 
-    /// Counts `bytes` that came out of the first `read` bytes of the archive.
+    /// Counts `bytes` that were decoded from the first `read` bytes of the archive.
     pub(crate) fn receive(&mut self, bytes: u64, read: u64) -> Result<(), Refusal> {
         self.received = self.received.saturating_add(bytes);
         self.check_ratio(self.received, read)
+    }
+
+    /// Counts content that nothing announced, as [`receive`](Self::receive) does.
+    pub(crate) fn receive_content(&mut self, bytes: u64, read: u64) -> Result<(), Refusal> {
+        self.receive(bytes, read)?;
+        match self.limits.bytes.is_some_and(|most| self.received > most) {
+            true => Err(too_many_bytes()),
+            false => Ok(()),
+        }
     }
 
     /// Checks what an index announces against the size of the whole archive.
@@ -87,6 +95,11 @@ impl Meter {
         }
         Ok(())
     }
+}
+
+fn too_many_bytes() -> Refusal {
+    let cause = "holds more bytes than the limit allows";
+    exceeded(cause, "raise --max-size if you trust it")
 }
 
 fn exceeded(cause: &str, hint: &'static str) -> Refusal {

@@ -32,7 +32,8 @@ use super::tree::Accepted;
 /// by the worker that reads, as it comes.
 const SMALL: usize = 1 << 20;
 
-/// Bytes of small files that one worker writes at a time.
+/// Bytes of small files, and of what is known of them, that one worker writes at
+/// a time.
 const BATCH: usize = 256 << 10;
 
 /// Bytes of small files that may wait to be written.
@@ -124,7 +125,7 @@ fn write(
     for (new, content) in files {
         let part = (!content.is_empty()).then_some((0, content.as_slice()));
         writer.write_whole(&new, part)?;
-        waiting.fetch_sub(content.len(), Ordering::Relaxed);
+        waiting.fetch_sub(weight(&content), Ordering::Relaxed);
     }
     Ok(())
 }
@@ -140,6 +141,11 @@ struct Seen {
 struct Late {
     node: NodeId,
     attributes: Attributes,
+}
+
+/// What a file takes while it waits: empty ones are not nothing.
+fn weight(content: &[u8]) -> usize {
+    content.len() + size_of::<NewFile>()
 }
 
 /// The worker that reads.
@@ -247,7 +253,7 @@ impl Pipe<'_, '_, '_> {
     fn read(&mut self, content: &mut Vec<u8>, most: u64) -> Result<()> {
         let read = (&mut self.reader).take(most).read_to_end(content);
         let count = read.map_err(|error| self.intake.refused(Refusal::io(error)))?;
-        self.intake.receive(count as u64)
+        self.intake.receive_content(count as u64)
     }
 
     fn add(
@@ -257,8 +263,9 @@ impl Pipe<'_, '_, '_> {
         queue: &Queue<'_, Job>,
         writer: &mut Writer<'_>,
     ) -> Result<()> {
-        let waiting = self.waiting.fetch_add(content.len(), Ordering::Relaxed) + content.len();
-        self.batched += content.len();
+        let weight = weight(&content);
+        let waiting = self.waiting.fetch_add(weight, Ordering::Relaxed) + weight;
+        self.batched += weight;
         self.batch.push((new, content));
         if self.batched >= BATCH {
             self.hand_over(queue);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
-use crate::archive::index::read_index;
+use crate::archive::index::{Claim, read_index};
 use crate::archive::{Input, Kind, Opened, Sequential};
 use crate::codec::{Codec, DecodeOptions, decoder};
 use crate::dest::Staging;
@@ -20,6 +20,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::fit::{self, Goal, OnNoSymlinks};
 use crate::format::tar;
 use crate::links_file;
+use crate::plan::links::Missing;
 use crate::plan::members::{ExternalLinks, first_external_link};
 use crate::plan::{NodeId, NodeKind};
 use crate::probe::{self, Capabilities, Scope};
@@ -212,14 +213,14 @@ impl Extraction<'_> {
                 piped::extract(reader, intake, site, threads, self.progress)
             }
             (Kind::Tar(codec), Input::File(file, length)) => {
+                let mut meter = Meter::new(self.options.limits);
+                let mut allows = |claim: Claim<'_>| match claim {
+                    Claim::Raw(raw) => meter.receive(raw, length),
+                    Claim::Member(member) => meter.count(member),
+                };
                 if codec == Codec::Zstd
-                    && let Some(index) = read_index(
-                        &file,
-                        length,
-                        self.tar_options(),
-                        self.options.limits.entries,
-                    )
-                    .map_err(|refusal| intake.refused(refusal))?
+                    && let Some(index) = read_index(&file, length, self.tar_options(), &mut allows)
+                        .map_err(|refusal| intake.refused(refusal))?
                 {
                     let check = |intake: &Intake<'_>| self.check(intake);
                     return frames::extract(
@@ -282,7 +283,12 @@ impl Extraction<'_> {
             .sorted()
             .map_err(|refusal| intake.refused(refusal))?;
         if self.options.external_links == ExternalLinks::Refuse {
-            let found = first_external_link(&plan).map_err(|refusal| intake.refused(refusal))?;
+            let missing = match self.target.receives() {
+                Some(_) => Missing::Unknown,
+                None => Missing::Nothing,
+            };
+            let found = first_external_link(&plan, missing);
+            let found = found.map_err(|refusal| intake.refused(refusal))?;
             if let Some((node, refusal)) = found {
                 let path = plan.path(node);
                 return Err(intake.refused_member(refusal, path.as_bytes()));

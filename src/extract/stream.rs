@@ -7,6 +7,7 @@
 
 use std::io::{self, Read};
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::dest::writer::{NewFile, Shared, Site, Writer};
@@ -27,6 +28,10 @@ const LARGE: u64 = 4 << 20;
 /// Bytes of small files that one worker writes at a time: a quarter of a chunk,
 /// so that all of them have something to do.
 const BATCH: u64 = 256 << 10;
+
+/// Files that may wait to be written. Those with content wait for its chunks;
+/// empty ones would pile up for as long as the archive goes on.
+const WAITING: usize = 16 << 10;
 
 enum Job {
     Read,
@@ -84,6 +89,7 @@ pub(super) fn extract(
     threads: usize,
     progress: &dyn Progress,
 ) -> Result<()> {
+    let waiting = AtomicUsize::new(0);
     let source = Mutex::new(Some(Reading {
         reader,
         parser: Parser::new(options),
@@ -92,6 +98,7 @@ pub(super) fn extract(
         files: Vec::new(),
         batched: 0,
         depot: Arc::default(),
+        waiting: &waiting,
     }));
     let work = |queue: &mut Queue<'_, Job>| {
         let mut writer = site.writer();
@@ -102,7 +109,7 @@ pub(super) fn extract(
                     let reading = reading.expect("one worker is told to read, once");
                     reading.run(queue, &mut writer)?;
                 }
-                job => write(&mut writer, job)?,
+                job => write(&mut writer, job, &waiting)?,
             }
         }
         Ok(())
@@ -112,10 +119,11 @@ pub(super) fn extract(
     Ok(())
 }
 
-fn write(writer: &mut Writer<'_>, job: Job) -> Result<()> {
+fn write(writer: &mut Writer<'_>, job: Job, waiting: &AtomicUsize) -> Result<()> {
     match job {
         Job::Read => Ok(()),
         Job::Files(files) => {
+            waiting.fetch_sub(files.len(), Ordering::Relaxed);
             for (file, parts) in files {
                 let parts = parts.iter().map(|part| (part.offset, part.bytes()));
                 writer.write_whole(&file, parts)?;
@@ -136,6 +144,8 @@ struct Reading<'r, 'i, 'o> {
     files: Vec<(NewFile, Vec<Part>)>,
     batched: u64,
     depot: Arc<Depot>,
+    /// Files that were handed over and aren't in hand yet.
+    waiting: &'r AtomicUsize,
 }
 
 /// The member whose content comes.
@@ -155,6 +165,7 @@ impl Reading<'_, '_, '_> {
             let filled = fill(self.reader, &mut buffer);
             let filled = filled.map_err(|error| self.intake.refused(Refusal::io(error)))?;
             buffer.truncate(filled);
+            self.intake.receive(filled as u64)?;
             let is_last = filled == 0;
             let fed = self.parser.feed(&buffer, &mut |event| {
                 events.push(Found::from(event));
@@ -179,8 +190,13 @@ impl Reading<'_, '_, '_> {
     /// Writes what others have no time for while too much is on the way.
     fn make_room(&mut self, queue: &Queue<'_, Job>, writer: &mut Writer<'_>) -> Result<()> {
         while self.depot.is_exhausted() && !queue.is_stopped() {
-            if !queue.help(|job| write(writer, job))? {
+            if !queue.help(|job| write(writer, job, self.waiting))? {
                 self.depot.wait();
+            }
+        }
+        while self.waiting.load(Ordering::Relaxed) > WAITING && !queue.is_stopped() {
+            if !queue.help(|job| write(writer, job, self.waiting))? {
+                break;
             }
         }
         Ok(())
@@ -220,7 +236,6 @@ impl Reading<'_, '_, '_> {
 
     /// Takes more content of the current member.
     fn add(&mut self, part: Part, queue: &Queue<'_, Job>) -> Result<()> {
-        self.intake.receive(part.bytes().len() as u64)?;
         match &mut self.current {
             Current::None | Current::LeftOut => {}
             Current::Small(_, parts) => parts.push(part),
@@ -253,6 +268,7 @@ impl Reading<'_, '_, '_> {
     fn hand_over(&mut self, queue: &Queue<'_, Job>) {
         self.batched = 0;
         if !self.files.is_empty() {
+            self.waiting.fetch_add(self.files.len(), Ordering::Relaxed);
             queue.push([Job::Files(std::mem::take(&mut self.files))]);
         }
     }

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::dest::attributes::Attributes;
+use crate::dest::looks_staged;
 use crate::dest::writer::NewFile;
 use crate::entry::{Entry, Member, MemberKind};
 use crate::error::{ErrorKind, Refusal, Result};
@@ -19,6 +20,10 @@ use crate::text::escape_bytes;
 
 use super::Select;
 use super::limits::Meter;
+
+/// Bytes of user attributes of folders that are kept until the end. Real ones
+/// have some 100 bytes, if any; a tar may give 1 MiB to each.
+const MAX_KEPT: usize = 64 << 20;
 
 /// How members of the archive become members of the tree.
 pub(super) struct Choice<'o> {
@@ -40,6 +45,8 @@ pub(super) struct Tree<'o> {
     /// What is set on folders and links at the end. A folder that no member
     /// names has none.
     pub attributes: HashMap<NodeId, Attributes>,
+    /// Bytes of user attributes among them.
+    kept: usize,
     made: Vec<NodeId>,
     new_top: Vec<NodeId>,
     pub counts: Counts,
@@ -89,6 +96,7 @@ impl<'o> Tree<'o> {
             meter,
             folders: HashMap::from([(NodeId::ROOT, Arc::new(root))]),
             attributes: HashMap::new(),
+            kept: 0,
             made: Vec::new(),
             new_top: Vec::new(),
             counts: Counts::default(),
@@ -121,6 +129,10 @@ impl<'o> Tree<'o> {
             return Err(refusal.with_hint("extract that member too: it has the content"));
         }
         let (names, linked) = (&names[strip..], linked.get(strip..).unwrap_or_default());
+        if names.iter().any(|name| looks_staged(name)) {
+            let cause = "has the name of a staging folder, which the next run would clean up";
+            return Err(Refusal::new(ErrorKind::Unsafe, cause));
+        }
         let first = self.made.len();
         let added = self.members.add(names, &member, linked, &mut self.made)?;
         self.remember_folders(first);
@@ -135,7 +147,7 @@ impl<'o> Tree<'o> {
         Ok(match member.kind {
             MemberKind::File => Accepted::File(node, self.new_file(node, &member, attributes)),
             MemberKind::Dir | MemberKind::Symlink => {
-                self.attributes.insert(node, attributes);
+                self.keep(node, attributes)?;
                 Accepted::Other(node)
             }
             MemberKind::Hardlink => Accepted::Other(node),
@@ -146,6 +158,24 @@ impl<'o> Tree<'o> {
     fn is_chosen(&self, names: &[&[u8]]) -> bool {
         let is_selected = |select: &Select| select(&sys::bytes_to_path(&names.join(&b'/')));
         names.is_empty() || self.choice.select.is_none_or(is_selected)
+    }
+
+    /// Keeps what is set on a folder or link until the end.
+    fn keep(&mut self, node: NodeId, mut attributes: Attributes) -> Result<(), Refusal> {
+        if attributes.stat.file_type == FileType::Symlink {
+            // Links have no user attributes.
+            attributes.xattrs.clear();
+        }
+        let pairs = attributes.xattrs.iter();
+        self.kept += pairs
+            .map(|(name, value)| name.len() + value.len())
+            .sum::<usize>();
+        if self.kept > MAX_KEPT {
+            let cause = "has attributes that make more than 64 MiB with those of other folders";
+            return Err(Refusal::new(ErrorKind::LimitExceeded, cause));
+        }
+        self.attributes.insert(node, attributes);
+        Ok(())
     }
 
     fn new_file(&self, node: NodeId, member: &Member, attributes: Attributes) -> NewFile {

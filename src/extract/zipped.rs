@@ -20,7 +20,7 @@ use super::AppleDouble;
 use super::intake::{Intake, Mode};
 use super::tree::Accepted;
 
-/// Members with more content than this are decoded piece by piece.
+/// Members with more content than this, or more data, are decoded piece by piece.
 const WHOLE: u64 = 8 << 20;
 
 /// Bytes of an archive that are read at a time, with all members in them.
@@ -37,6 +37,13 @@ struct Slot<'d> {
     entry: &'d ZipEntry,
     data: Range<u64>,
     new: NewFile,
+}
+
+impl Slot<'_> {
+    /// Data may be much longer than what it decodes to.
+    fn is_large(&self) -> bool {
+        self.entry.uncompressed_size > WHOLE || self.data.end - self.data.start > WHOLE
+    }
 }
 
 /// Slots that one worker extracts at a time.
@@ -141,7 +148,7 @@ fn batches(slots: &[Slot<'_>]) -> Vec<Batch> {
     let mut large = Vec::new();
     let mut first = 0;
     for (number, slot) in slots.iter().enumerate() {
-        if slot.entry.uncompressed_size > WHOLE {
+        if slot.is_large() {
             if first < number {
                 batches.push(first..number);
             }
@@ -173,7 +180,7 @@ impl Worker<'_> {
     fn extract(&mut self, slots: &[Slot<'_>]) -> Result<()> {
         match slots {
             [] => Ok(()),
-            [slot] if slot.entry.uncompressed_size > WHOLE => self.extract_large(slot),
+            [slot] if slot.is_large() => self.extract_large(slot),
             [first, .., last] => self.extract_whole(slots, first.data.start..last.data.end),
             [only] => self.extract_whole(slots, only.data.clone()),
         }

@@ -27,15 +27,35 @@ pub(crate) enum Resolution {
     Loop,
 }
 
+/// What may be behind a name that isn't in the tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// Nothing, or folders: the rest of the way is judged by text.
+    Nothing,
+    /// A link, as the tree is laid over another: nobody knows where `..` leads
+    /// from there, so it leads out.
+    Unknown,
+}
+
 /// Resolves the links of one plan.
 pub(crate) struct Resolver<'p> {
     plan: &'p Plan,
+    missing: Missing,
     steps: u64,
 }
 
 impl<'p> Resolver<'p> {
     pub(crate) fn new(plan: &'p Plan) -> Self {
-        Self { plan, steps: 0 }
+        Self::over(plan, Missing::Nothing)
+    }
+
+    /// A resolver for a plan whose missing names may be there.
+    pub(crate) fn over(plan: &'p Plan, missing: Missing) -> Self {
+        Self {
+            plan,
+            missing,
+            steps: 0,
+        }
     }
 
     /// Whether the work for all links together was cut off: what was resolved
@@ -112,7 +132,9 @@ impl Resolver<'_> {
             self.steps += 1;
             match name {
                 b"" | b"." => {}
-                b".." if depth == 0 => return Resolution::Outside,
+                b".." if depth == 0 || self.missing == Missing::Unknown => {
+                    return Resolution::Outside;
+                }
                 b".." => depth -= 1,
                 _ => depth += 1,
             }
@@ -183,6 +205,18 @@ mod tests {
     fn lexically_inside_but_physically_outside_is_outside() {
         // `in` leads to `a`, whose `..` is the root: one more leaves the tree.
         assert_eq!(resolve("b/in/../.."), "Outside");
+    }
+
+    #[test]
+    fn nobody_knows_the_way_back_from_what_may_be_a_link() {
+        let plan = plan(vec![
+            link("l", "a/missing/../f"),
+            link("m", "a/../b/missing"),
+        ]);
+        let mut resolver = Resolver::over(&plan, Missing::Unknown);
+        let mut resolve = |name: &[u8]| resolver.resolve(plan.child(NodeId::ROOT, name).unwrap());
+        assert_eq!(resolve(b"l"), Resolution::Outside);
+        assert_eq!(resolve(b"m"), Resolution::Dangling);
     }
 
     #[test]

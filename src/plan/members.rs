@@ -13,7 +13,7 @@ use crate::entry::{Member, MemberKind};
 use crate::error::{ErrorKind, Refusal};
 use crate::text::escape_bytes;
 
-use super::links::{Resolution, Resolver};
+use super::links::{Missing, Resolution, Resolver};
 use super::{NewNode, NodeId, NodeKind, Plan, TooLarge};
 
 /// Levels of folders, as deep as a tree may be.
@@ -290,8 +290,11 @@ fn check_target(target: &[u8]) -> Result<(), Refusal> {
 }
 
 /// Finds the first symbolic link that leads out of the sorted tree `plan`.
-pub(crate) fn first_external_link(plan: &Plan) -> Result<Option<(NodeId, Refusal)>, Refusal> {
-    let mut resolver = Resolver::new(plan);
+pub(crate) fn first_external_link(
+    plan: &Plan,
+    missing: Missing,
+) -> Result<Option<(NodeId, Refusal)>, Refusal> {
+    let mut resolver = Resolver::over(plan, missing);
     for node in plan
         .nodes()
         .filter(|node| plan.kind(*node) == NodeKind::Symlink)
@@ -350,7 +353,7 @@ mod tests {
 
     fn external(members: &[(&str, &str, &str)]) -> Option<String> {
         let (plan, _) = build(members).unwrap().sorted().unwrap();
-        let found = first_external_link(&plan).unwrap();
+        let found = first_external_link(&plan, Missing::Nothing).unwrap();
         found.map(|(node, _)| plan.path(node).to_string())
     }
 

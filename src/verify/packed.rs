@@ -102,7 +102,8 @@ pub(super) fn read(
         (Kind::Tar(codec), Input::File(file, length)) => {
             if codec == Codec::Zstd
                 && let Some(index) =
-                    index::read_index(&file, length, tar_options(), None).map_err(refused)?
+                    index::read_index(&file, length, tar_options(), &mut |_| Ok(()))
+                        .map_err(refused)?
             {
                 return frames::read(&file, &index, &task, progress);
             }

@@ -43,7 +43,7 @@ pub(crate) fn folder_flags() -> OFlags {
 }
 
 /// Gives the owner access to every folder below `dir`.
-fn open_up(dir: &impl std::os::fd::AsFd) {
+pub(crate) fn open_up(dir: &impl std::os::fd::AsFd) {
     let Ok(entries) = Dir::read_from(dir) else {
         return;
     };

@@ -95,6 +95,12 @@ impl Overrides {
 }
 
 impl Common {
+    /// Whether nothing was said of all members.
+    pub(super) fn is_empty(&self) -> bool {
+        let Self { modified, uid, gid } = self;
+        modified.is_none() && uid.is_none() && gid.is_none()
+    }
+
     /// Takes over the records of a global header.
     pub(super) fn read_global(&mut self, mut bytes: &[u8]) -> Result<(), Refusal> {
         while !bytes.is_empty() {

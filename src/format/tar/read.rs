@@ -152,6 +152,26 @@ impl Parser {
         matches!(self.state, State::End)
     }
 
+    /// How many bytes of the last member, its padding included, are still to
+    /// come: 0 between members. `None` where more has to be known to go on: in
+    /// headers and records, behind a global header, and at the end.
+    pub(crate) fn left(&self) -> Option<u64> {
+        if !self.globals.is_empty() {
+            return None;
+        }
+        match &self.state {
+            State::Header if self.is_between_members() => Some(0),
+            State::Content(content) => Some(content.left()),
+            State::Padding(left) => Some(*left as u64),
+            State::Header
+            | State::Record(_)
+            | State::BlockMap(_)
+            | State::TextMap(_)
+            | State::Magic(..)
+            | State::End => None,
+        }
+    }
+
     /// Parses the next chunk, of any length.
     pub(crate) fn feed(&mut self, chunk: &[u8], sink: &mut Sink) -> Result<(), Refusal> {
         let mut at = 0;
@@ -513,6 +533,12 @@ impl Content {
             self.offset = offset;
             self.run = run;
         }
+    }
+
+    /// Stored bytes that are still to come, with the padding.
+    fn left(&self) -> u64 {
+        let behind = self.extents.as_slice().iter().map(|(_, length)| length);
+        self.run + behind.sum::<u64>() + self.padding as u64
     }
 
     /// Takes content from the `available` bytes of a chunk from `at` on.

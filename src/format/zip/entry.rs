@@ -28,7 +28,7 @@ const MAX_PACKED_NOTHING: u64 = 64;
 pub(super) const DOS_FOLDER: u32 = 0x10;
 const DOS_READ_ONLY: u32 = 0x01;
 /// WinZip's AES in place of the method, which is in an extra field then.
-const AES_METHOD: u16 = 99;
+pub(super) const AES_METHOD: u16 = 99;
 
 /// The file types of a Unix mode.
 pub(super) mod unix {

@@ -13,7 +13,7 @@ use std::mem;
 
 use super::check::Checked;
 use super::end::{End, EndRecords, MAX_PADDING, several_disks};
-use super::entry::{ZipEntry, of_member};
+use super::entry::{AES_METHOD, ZipEntry, of_member};
 use super::input::Input;
 use super::local::{DESCRIPTOR_SIZES, Local, Sums, descriptor};
 use super::method::Method;
@@ -89,6 +89,10 @@ impl<R: Read> StreamReader<R> {
         }
         let (name, local) = read_local(&mut input)?;
         let blame = |refusal: Refusal| of_member(&name, &refusal);
+        if local.method == AES_METHOD {
+            let refusal = Refusal::new(ErrorKind::Encrypted, "it is encrypted");
+            return Err(blame(refusal));
+        }
         let method = Method::from_number(local.method).map_err(blame)?;
         let (content, size) = open(&name, &local, method, input).map_err(blame)?;
         self.state = State::Inside(Box::new(content));

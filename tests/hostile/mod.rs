@@ -1,0 +1,16 @@
+//! What the tests against hostile archives share: a place with victims around
+//! the destination, a way to run one archive in every manner, and archives that
+//! are made byte by byte.
+#![allow(dead_code, reason = "each test file uses a part of this")]
+
+pub(crate) mod arena;
+pub(crate) mod tar;
+pub(crate) mod user;
+pub(crate) mod zip;
+
+/// Whether this is the full run that a change has to pass: it tries random trees
+/// a thousand times, too.
+pub(crate) fn is_thorough() -> bool {
+    let cases = std::env::var("PROPTEST_CASES").unwrap_or_default();
+    cases.parse().is_ok_and(|cases: u32| cases >= 1000)
+}
