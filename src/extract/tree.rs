@@ -4,7 +4,7 @@
 //! Members come in the archive's order, from a stream or from an index; what
 //! the plan refuses is refused here before anything is done for it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::dest::attributes::Attributes;
@@ -40,6 +40,8 @@ pub(super) struct Tree<'o> {
     /// What is set on folders and links at the end. A folder that no member
     /// names has none.
     pub attributes: HashMap<NodeId, Attributes>,
+    /// Folders that the archive told of after they were made: with another mode.
+    told_late: HashSet<NodeId>,
     made: Vec<NodeId>,
     new_top: Vec<NodeId>,
     pub counts: Counts,
@@ -89,6 +91,7 @@ impl<'o> Tree<'o> {
             meter,
             folders: HashMap::from([(NodeId::ROOT, Arc::new(root))]),
             attributes: HashMap::new(),
+            told_late: HashSet::new(),
             made: Vec::new(),
             new_top: Vec::new(),
             counts: Counts::default(),
@@ -135,6 +138,9 @@ impl<'o> Tree<'o> {
         Ok(match member.kind {
             MemberKind::File => Accepted::File(node, self.new_file(node, &member, attributes)),
             MemberKind::Dir | MemberKind::Symlink => {
+                if !is_new_dir && member.kind == MemberKind::Dir {
+                    self.told_late.insert(node);
+                }
                 self.attributes.insert(node, attributes);
                 Accepted::Other(node)
             }
@@ -207,9 +213,10 @@ impl<'o> Tree<'o> {
         self.members.plan().size(node)
     }
 
-    /// Replaces what is set on a folder at the end.
+    /// Replaces what is set on a folder or link at the end.
     pub(super) fn set_attributes(&mut self, node: NodeId, member: &Member) {
         let attributes = self.attributes_of(member);
+        self.told_late.insert(node);
         self.attributes.insert(node, attributes);
     }
 
@@ -230,6 +237,11 @@ impl<'o> Tree<'o> {
             Some(attributes) => attributes.stat.mode,
             None => USUAL & !self.choice.umask,
         }
+    }
+
+    /// Whether a folder may have been made with another mode than it will have.
+    pub(super) fn is_told_late(&self, node: NodeId) -> bool {
+        self.told_late.contains(&node)
     }
 
     /// The folders that came into the tree since the last call, outermost first.
