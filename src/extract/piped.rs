@@ -18,7 +18,7 @@ use crate::handles::Handles;
 use crate::plan::NodeId;
 use crate::pool::{self, Queue};
 use crate::progress::{Phase, Progress, Total};
-use crate::sys;
+use crate::sys::{self, Timestamp};
 
 use super::intake::{Intake, Mode};
 use super::tree::Accepted;
@@ -32,6 +32,9 @@ const BATCH: usize = 256 << 10;
 
 /// Bytes of small files that may wait to be written.
 const WAITING: usize = 16 << 20;
+
+/// A member, and the time that its own header told.
+type Seen = (NodeId, Option<Timestamp>);
 
 enum Job {
     Read,
@@ -67,12 +70,12 @@ pub(super) fn extract(
                         waiting: &waiting,
                         batch: Vec::new(),
                         batched: 0,
-                        nodes: HashMap::new(),
+                        seen: HashMap::new(),
                     };
                     pipe.run(queue, &mut writer)?;
                     let finished = pipe.reader.finish();
                     let finished = finished.map_err(|refusal| pipe.intake.refused(refusal))?;
-                    *seen.lock().unwrap_or_else(PoisonError::into_inner) = pipe.nodes;
+                    *seen.lock().unwrap_or_else(PoisonError::into_inner) = pipe.seen;
                     *directory.lock().unwrap_or_else(PoisonError::into_inner) = Some(finished);
                 }
             }
@@ -88,8 +91,8 @@ pub(super) fn extract(
     let directory = directory.expect("the reading worker ended without an error");
     let mut handles = site.handles();
     for entry in directory.entries() {
-        if let Some(node) = seen.get(&entry.header_offset) {
-            settle(entry, *node, intake, site, &mut handles)?;
+        if let Some(seen) = seen.get(&entry.header_offset) {
+            settle(entry, *seen, intake, site, &mut handles)?;
         }
     }
     Ok(())
@@ -115,8 +118,8 @@ struct Pipe<'p, 'i, 'o> {
     waiting: &'p std::sync::atomic::AtomicUsize,
     batch: Vec<(NewFile, Vec<u8>)>,
     batched: usize,
-    /// The node of each member, by where its header was.
-    nodes: HashMap<u64, NodeId>,
+    /// Each member by where its header was.
+    seen: HashMap<u64, Seen>,
 }
 
 impl Pipe<'_, '_, '_> {
@@ -136,10 +139,12 @@ impl Pipe<'_, '_, '_> {
             match accepted {
                 Accepted::LeftOut => {}
                 Accepted::Other(node) => {
-                    self.nodes.insert(entry.header_offset, node);
+                    self.seen
+                        .insert(entry.header_offset, (node, entry.modified));
                 }
                 Accepted::File(node, new) => {
-                    self.nodes.insert(entry.header_offset, node);
+                    self.seen
+                        .insert(entry.header_offset, (node, entry.modified));
                     self.take(new, queue, writer)?;
                 }
             }
@@ -228,7 +233,7 @@ fn member_of(entry: &LocalEntry) -> Member {
 /// Gives a member what only the directory tells of it.
 fn settle(
     entry: &ZipEntry,
-    node: NodeId,
+    (node, modified): Seen,
     intake: &mut Intake<'_>,
     site: &Site<'_>,
     handles: &mut Handles<'_>,
@@ -257,7 +262,7 @@ fn settle(
             intake.tree.counts.bytes += entry.uncompressed_size - intake.tree.size(node);
             match intake.mode {
                 Mode::Look => Ok(()),
-                Mode::Write => set_mode(entry, node, intake, site, handles),
+                Mode::Write => set_attributes(entry, (node, modified), intake, site, handles),
             }
         }
     }
@@ -283,16 +288,19 @@ fn take_back(
     Ok(target)
 }
 
-/// Gives a file the mode that the directory tells.
-fn set_mode(
+/// Gives a file the mode and the time that the directory tells.
+fn set_attributes(
     entry: &ZipEntry,
-    node: NodeId,
+    (node, modified): Seen,
     intake: &Intake<'_>,
     site: &Site<'_>,
     handles: &mut Handles<'_>,
 ) -> Result<()> {
-    let wanted = intake.tree.mode_of(&entry.member);
-    if wanted == intake.tree.mode_of(&Member::new(MemberKind::File, "")) {
+    let wanted = intake.tree.attributes_of(&entry.member).stat;
+    let has_mode = wanted.mode == intake.tree.mode_of(&Member::new(MemberKind::File, ""));
+    // Local headers often have a time of two seconds in a zone that they don't name.
+    let has_time = entry.member.modified == modified;
+    if has_mode && has_time {
         return Ok(());
     }
     let plan = intake.tree.members.plan();
@@ -301,8 +309,11 @@ fn set_mode(
     let dir = entered.map_err(|lost| site.enter_error(path(), lost))?;
     let failed = |error: io::Error| Error::io("write", path(), error);
     let file = sys::open_file(dir, plan.name(node)).map_err(failed)?;
-    match site.rules.keeps_modes {
-        true => sys::set_file_mode(&file, wanted).map_err(failed),
-        false => Ok(()),
+    if !has_mode && site.rules.keeps_modes {
+        sys::set_file_mode(&file, wanted.mode).map_err(failed)?;
     }
+    if !has_time {
+        sys::set_file_times(&file, &wanted).map_err(failed)?;
+    }
+    Ok(())
 }

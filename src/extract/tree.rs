@@ -262,7 +262,7 @@ impl<'o> Tree<'o> {
         Ok(entries)
     }
 
-    fn attributes_of(&self, member: &Member) -> Attributes {
+    pub(super) fn attributes_of(&self, member: &Member) -> Attributes {
         let modified = member.modified.unwrap_or(self.choice.now);
         let id = |id: u64| u32::try_from(id).unwrap_or(u32::MAX);
         Attributes {
