@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Tries to break a copy: faults, kills, signals, changing sources, attackers, races, limits and wrong input.
+# Tries to break a copy, an extraction and a packing: faults, kills, signals, changing sources, attackers, races, limits and wrong input.
 #
-# Usage: ci/faults.sh [PART...]     parts: sweep kill change swap runs limits calls inputs; all by default
+# Usage: ci/faults.sh [PART...]     parts: sweep kill change swap runs limits calls inputs archives; all by default
 #   BUNDLECP=PATH                   the binary to prove; by default the release build of this tree
 #   PYTHON=PATH                     the interpreter for the checks
 #   FAULTS_SECONDS=N                how long folders are swapped for links at random, 20 by default
@@ -15,7 +15,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 readonly here
 parts=("$@")
-((${#parts[@]})) || parts=(calls inputs sweep kill change runs limits swap)
+((${#parts[@]})) || parts=(calls inputs archives sweep kill change runs limits swap)
 
 install_missing() {
   local tool missing=()
@@ -34,7 +34,7 @@ clean_up() {
   set +e
   # In a group of its own, so that this reaches all that a part started.
   [[ -n $child ]] && kill -- "-$child" 2>/dev/null && wait "$child" 2>/dev/null
-  umount "$work/run/inputs/full" 2>/dev/null
+  umount "$work"/run/{inputs/full,archives-full} 2>/dev/null
   [[ -n ${FAULTS_KEEP:-} ]] && echo "ci/faults.sh: \`$work\` is kept" >&2 && return
   chmod -R u+rwX "$work" 2>/dev/null
   rm -rf --one-file-system "$work"
