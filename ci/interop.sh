@@ -342,7 +342,10 @@ plain=$work/trees/plain odd=$work/trees/odd linked=$entry/linked-data
 stage="checks"
 tar_readers=(tar bsdtar tarfile_trusting tarfile_careful 7z)
 for tree in "$plain" "$odd" "$linked"; do
-  for format in tar tar.gz tar.bz2 tar.xz tar.zst single:tar.zst; do
+  ours tar "$tree" "${tar_readers[@]}"
+  # What is in the tar is known by now; the large tree shows that all of the stream arrives.
+  if [[ $tree == "$linked" ]]; then tar_readers=(tar bsdtar); fi
+  for format in tar.gz tar.bz2 tar.xz tar.zst single:tar.zst; do
     ours "$format" "$tree" "${tar_readers[@]}"
   done
   ours zip "$tree" unzip bsdtar 7z

@@ -116,6 +116,7 @@ class Run(kill.Copy):
         self.stand = stand or old_app
         # Into a folder that stands, members are moved one by one: the staging folder can be left, empty.
         self.is_new = False
+        self.pause = ["run=sleep 0.12"]
 
     def prepare(self):
         area = check.fresh(self.area())

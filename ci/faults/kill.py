@@ -43,6 +43,8 @@ class Copy:
     def __init__(self, name, arguments, has_old):
         self.name, self.arguments, self.has_old = name, arguments, has_old
         self.is_new = not has_old
+        # What follows a signal at the same call: a run of few files is over before it looks for one.
+        self.pause = []
 
     def area(self):
         worker = multiprocessing.current_process()._identity
@@ -140,7 +142,8 @@ def one_signal(case):
     name, number, signal_name, wanted = case
     copy = COPIES[name]
     area = copy.prepare()
-    prefix = check.injector("all", (number, f"kill={int(getattr(signal, signal_name))}"))
+    rules = [f"kill={int(getattr(signal, signal_name))}", *copy.pause]
+    prefix = check.injector("all", *((number, action) for action in rules))
     done = check.run(copy.command(), prefix)
     found = check.contents(area)
     problem = None
