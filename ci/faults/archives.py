@@ -16,7 +16,7 @@ import kill
 import sweep
 import tree
 
-STEP = 3  # of all signals and swaps; faults meet every call
+STEP = 7  # of all moments of a swap; faults meet every call
 
 
 def source(*names):
@@ -146,11 +146,11 @@ def interrupted():
         run.before, run.after = (timeless(found) for found in (run.before, run.after))
     with multiprocessing.Pool(os.cpu_count()) as pool:
         for run in runs:
-            cases = [(run.name, [(number, "kill=9")], "all") for number in kill.moments_of(draw, run.total, 120)]
+            cases = [(run.name, [(number, "kill=9")], "all") for number in kill.moments_of(draw, run.total, 60)]
             problems = [problem for problem in pool.map(one_kill, cases, chunksize=4) if problem]
             check.report(f"{run.name}: kill -9", problems, f"{len(cases)} of {run.total} calls")
             cases = [(run.name, number, *each) for each in kill.SIGNALS[:2]
-                     for number in kill.moments_of(draw, run.total, 30)]
+                     for number in kill.moments_of(draw, run.total, 20)]
             results = pool.map(one_signal, cases, chunksize=4)
             stopped = sum(is_stopped for _, is_stopped in results)
             check.report(f"{run.name}: SIGINT, SIGTERM", [problem for problem, _ in results if problem],
