@@ -8,6 +8,7 @@ mod hostile;
 
 use std::io::{self, Cursor, Read, Write};
 use std::ops::ControlFlow;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use bundlecp::extract::{AfterEnd, Options, extract_from};
@@ -292,7 +293,7 @@ fn listed(reader: impl Read + Send) -> Vec<String> {
     let mut members = Vec::new();
     list::list_from(reader, Path::new("archive"), &mut |member| {
         members.push(format!("{member:?}"));
-        Ok(())
+        ControlFlow::Continue(())
     })
     .unwrap();
     members

@@ -6,8 +6,6 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod common;
-#[path = "properties/random.rs"]
-mod random;
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -16,26 +14,15 @@ use bundlecp::copy::{Options, copy};
 use bundlecp::verify::{self, verify};
 use bundlecp::{Existing, Silent};
 use common::Scratch;
+use common::random::{Op, build, config, ops};
 use common::snapshot::{Kind, Node, Snapshot};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::strategy::ValueTree;
-use random::{Op, build, ops};
 use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps};
 
 /// Enough to meet every kind of entry in every run.
 const QUICK: u32 = 64;
-
-fn config() -> ProptestConfig {
-    let mut config = ProptestConfig {
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    };
-    if std::env::var_os("PROPTEST_CASES").is_none() {
-        config.cases = QUICK;
-    }
-    config
-}
 
 /// One change to a tree, as far as the entry that is chosen allows it.
 #[derive(Debug, Clone, Copy)]
@@ -86,7 +73,7 @@ fn verified(left: &Path, right: &Path) -> Vec<verify::Difference> {
 }
 
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(config(QUICK))]
 
     #[test]
     fn a_copy_is_equal_until_it_is_changed(
@@ -247,7 +234,7 @@ fn alter(root: &Path, path: &[u8], node: &Node, change: Change) {
         }
         (_, _) => rustix::fs::unlinkat(&dir, name, AtFlags::empty()).unwrap(),
     }
-    restore(&dir, &before);
+    common::restore(&dir, &before);
 }
 
 fn add(root: &Path) {
@@ -255,21 +242,7 @@ fn add(root: &Path) {
     let before = rustix::fs::fstat(&dir).unwrap();
     rustix::fs::fchmod(&dir, Mode::RWXU).unwrap();
     rustix::fs::symlinkat("x", &dir, "added by the test").unwrap();
-    restore(&dir, &before);
-}
-
-/// Gives the folder its mode and times back: the change is all that differs.
-fn restore(dir: &OwnedFd, before: &rustix::fs::Stat) {
-    rustix::fs::fchmod(dir, Mode::from_raw_mode(before.st_mode & 0o7777)).unwrap();
-    let time = |seconds, nanos| Timespec {
-        tv_sec: seconds,
-        tv_nsec: nanos as _,
-    };
-    let times = Timestamps {
-        last_access: time(before.st_atime, before.st_atime_nsec),
-        last_modification: time(before.st_mtime, before.st_mtime_nsec),
-    };
-    rustix::fs::futimens(dir, &times).unwrap();
+    common::restore(&dir, &before);
 }
 
 #[test]

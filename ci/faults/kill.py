@@ -42,6 +42,9 @@ class Copy:
 
     def __init__(self, name, arguments, has_old):
         self.name, self.arguments, self.has_old = name, arguments, has_old
+        self.is_new = not has_old
+        # What follows a signal at the same call: a run of few files is over before it looks for one.
+        self.pause = []
 
     def area(self):
         worker = multiprocessing.current_process()._identity
@@ -55,6 +58,10 @@ class Copy:
 
     def command(self):
         return [*self.arguments, os.path.join(source(), "new"), os.path.join(self.area(), "app")]
+
+    def again(self):
+        """The next run, which puts right what a killed one left."""
+        return self.command()
 
     def rehearse(self):
         area = self.prepare()
@@ -99,11 +106,11 @@ def problem_after_kill(copy, area, done):
             return problem
     elif tree.difference(copy.before, found) and tree.difference(copy.after, found) and not is_parked(copy, area):
         return f"neither the old nor the new tree stands there: {tree.difference(copy.before, found)}"
-    if copy.name == "new" and found:
+    if copy.is_new and found:
         if check.leftovers(area):
             return "the copy is published, and its staging is left"
         return None
-    again = check.run(copy.command())
+    again = check.run(copy.again())
     if again.status != 0:
         return f"the next run ended with {again.status}: {check.first_line(again.err)}"
     if check.leftovers(area):
@@ -135,7 +142,8 @@ def one_signal(case):
     name, number, signal_name, wanted = case
     copy = COPIES[name]
     area = copy.prepare()
-    prefix = check.injector("all", (number, f"kill={int(getattr(signal, signal_name))}"))
+    rules = [f"kill={int(getattr(signal, signal_name))}", *copy.pause]
+    prefix = check.injector("all", *((number, action) for action in rules))
     done = check.run(copy.command(), prefix)
     found = check.contents(area)
     problem = None

@@ -24,6 +24,7 @@ ERRORS = {
     "read": ["EIO", "EINTR"],
     "pread64": ["EIO", "EINTR", "short=1"],
     "pwrite64": ["ENOSPC", "EIO", "EINTR", "short=1"],
+    "write": ["ENOSPC", "EIO", "EINTR", "short=1"],
     "copy_file_range": ["ENOSPC", "EIO", "EINTR", "EXDEV", "short=1"],
     "fallocate": ["ENOSPC", "EIO", "EINTR", "EOPNOTSUPP"],
     "ftruncate": ["ENOSPC", "EIO", "EINTR"],
@@ -75,6 +76,10 @@ class Scenario:
         self.stand = stand or (lambda dst: None)
         self.ignored_times = ignored_times
         self.src = os.path.join(check.WORK, "sweep-src")
+        # What a run makes where nothing may stand, the calls that count, and what brings standard input.
+        self.made = "app" if name in ("new", "contents", "dry") else None
+        self.calls, self.feed = "all", []
+        self.is_main = name in ("new", "replace", "merge")
 
     def area(self, number):
         return os.path.join(check.WORK, f"sweep-{self.name}-{number}")
@@ -96,7 +101,7 @@ class Scenario:
         self.prepare(0)
         self.before = self.contents(0)
         log = os.path.join(check.WORK, f"sweep-{self.name}.log")
-        done = check.run(self.command(0), check.injector("all", log=log))
+        done = check.run(self.command(0), [*self.feed, *check.injector(self.calls, log=log)])
         self.after = self.contents(0)
         counts = collections.Counter(call for call, _ in check.logged(log))
         if done.status != 0:
@@ -187,7 +192,7 @@ def one_fault(case):
     if not os.path.isdir(dst):
         scenario.prepare(area)
     command = scenario.command(area)
-    prefix = check.injector(call, (number, action))
+    prefix = [*scenario.feed, *check.injector(call, (number, action))]
     done = check.run(command, prefix)
     found = scenario.contents(area)
     # A dry run ends with the removal of its staging folder, and says so when that fails.
@@ -231,10 +236,10 @@ def lost(scenario, found):
 
 def next_run_problem(scenario, area, is_done):
     """What a fault in the removal itself left behind, the next run of the same command removes."""
-    if is_done and scenario.name in ("new", "contents", "dry"):
-        check.remove(os.path.join(scenario.area(area), "app"))
+    if is_done and scenario.made:
+        check.remove(os.path.join(scenario.area(area), scenario.made))
         scenario.stand(scenario.area(area))
-    again = check.run(scenario.command(area))
+    again = check.run(scenario.command(area), scenario.feed)
     if again.status != 0:
         return f"after staging was left, the next run ended with {again.status}: {check.first_line(again.err)}"
     changed = tree.difference(scenario.after, scenario.contents(area))
@@ -243,14 +248,13 @@ def next_run_problem(scenario, area, is_done):
 
 def cases_of(scenario, counts):
     """The faults of one scenario: each call, each error; of copies like the first ones, one error only."""
-    is_main = scenario.name in ("new", "replace", "merge")
     for call, count in counts.items():
-        errors = ERRORS[call] if is_main else ERRORS[call][:1]
+        errors = ERRORS[call] if scenario.is_main else ERRORS[call][:1]
         # Threads share the calls in another way each time.
         step = 3 if scenario.name == "threads" else 1
         for number in range(1, count + 1, step):
             yield from ((scenario.name, call, number, action) for action in errors)
-        for action in LASTING.get(call, []) if is_main else []:
+        for action in LASTING.get(call, []) if scenario.is_main else []:
             yield from ((scenario.name, call, f"{number}+", action) for number in range(1, count + 1, 2))
 
 

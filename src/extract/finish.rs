@@ -155,7 +155,9 @@ impl<'f> Finisher<'f> {
         let failed = |error| Error::io("write", path(node), error);
         let rules = Rules {
             // The staging folder itself was made for its owner alone.
-            exact_modes: site.rules.exact_modes && node != NodeId::ROOT,
+            exact_modes: site.rules.exact_modes
+                && node != NodeId::ROOT
+                && !self.tree.is_told_late(node),
             ..site.rules
         };
         match self.tree.attributes.get(&node) {

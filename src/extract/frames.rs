@@ -33,7 +33,7 @@ enum Slot {
 /// Extracts the archive `file` by its index.
 pub(super) fn extract(
     file: &File,
-    index: Index,
+    index: &Index,
     intake: &mut Intake<'_>,
     site: &Site<'_>,
     check: &dyn Fn(&Intake<'_>) -> Result<()>,
@@ -48,7 +48,7 @@ pub(super) fn extract(
         .collect();
     let mut slots = Vec::with_capacity(index.members.len());
     for (number, member) in index.members.iter().enumerate() {
-        let slot = match intake.accept(member.clone())? {
+        let slot = match intake.accept(member)? {
             Accepted::LeftOut | Accepted::Other(_) => Slot::LeftOut,
             Accepted::File(_, new) if spans.binary_search(&number).is_ok() => {
                 Slot::Shared(Shared::new(new, tar::stored_size(member)))

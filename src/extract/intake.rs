@@ -50,8 +50,7 @@ pub(super) enum Mode {
 
 impl Intake<'_> {
     /// Takes the next member of the archive.
-    pub(super) fn accept(&mut self, member: Member) -> Result<Accepted> {
-        let path = member.path.clone();
+    pub(super) fn accept(&mut self, member: &Member) -> Result<Accepted> {
         let is_link = member.kind == MemberKind::Symlink;
         let accepted = self
             .tree
@@ -59,7 +58,7 @@ impl Intake<'_> {
             .map_err(|refusal| match refusal.kind() {
                 // All members together are too many or too much, not this one.
                 ErrorKind::LimitExceeded => self.refused(refusal),
-                _ => self.refused_member(refusal, &path),
+                _ => self.refused_member(refusal, &member.path),
             })?;
         if is_link && !matches!(accepted, Accepted::LeftOut) {
             self.check_links()?;

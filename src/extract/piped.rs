@@ -175,7 +175,7 @@ impl Pipe<'_, '_, '_> {
             {
                 continue;
             }
-            let accepted = self.intake.accept(member_of(&entry))?;
+            let accepted = self.intake.accept(&member_of(&entry))?;
             for node in self.intake.tree.take_made() {
                 if self.intake.mode == Mode::Write {
                     self.intake.make_dir(node, writer)?;

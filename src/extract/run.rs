@@ -225,7 +225,7 @@ impl Extraction<'_> {
                     let check = |intake: &Intake<'_>| self.check(intake);
                     return frames::extract(
                         &file,
-                        index,
+                        &index,
                         intake,
                         site,
                         &check,

@@ -210,7 +210,7 @@ impl Reading<'_, '_, '_> {
         writer: &mut Writer<'_>,
     ) -> Result<()> {
         match found {
-            Found::Member(member) => self.begin(member, writer),
+            Found::Member(member) => self.begin(&member, writer),
             Found::Data(offset, range) => {
                 let bytes = Bytes::Chunk(Arc::clone(chunk), range);
                 self.add(Part { offset, bytes }, queue)
@@ -244,8 +244,8 @@ impl Reading<'_, '_, '_> {
         Ok(())
     }
 
-    fn begin(&mut self, member: Member, writer: &mut Writer<'_>) -> Result<()> {
-        let stored = tar::stored_size(&member);
+    fn begin(&mut self, member: &Member, writer: &mut Writer<'_>) -> Result<()> {
+        let stored = tar::stored_size(member);
         let accepted = self.intake.accept(member)?;
         if self.intake.mode == Mode::Look {
             self.current = Current::LeftOut;

@@ -4,7 +4,7 @@
 //! Members come in the archive's order, from a stream or from an index; what
 //! the plan refuses is refused here before anything is done for it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::dest::attributes::Attributes;
@@ -47,6 +47,8 @@ pub(super) struct Tree<'o> {
     pub attributes: HashMap<NodeId, Attributes>,
     /// Bytes of user attributes among them.
     kept: usize,
+    /// Folders that the archive told of after they were made: with another mode.
+    told_late: HashSet<NodeId>,
     made: Vec<NodeId>,
     new_top: Vec<NodeId>,
     pub counts: Counts,
@@ -97,6 +99,7 @@ impl<'o> Tree<'o> {
             folders: HashMap::from([(NodeId::ROOT, Arc::new(root))]),
             attributes: HashMap::new(),
             kept: 0,
+            told_late: HashSet::new(),
             made: Vec::new(),
             new_top: Vec::new(),
             counts: Counts::default(),
@@ -106,8 +109,8 @@ impl<'o> Tree<'o> {
 
     /// Takes the next member of the archive into the tree. Folders that have to
     /// be made first are in [`take_made`](Self::take_made) after that.
-    pub(super) fn accept(&mut self, member: Member) -> Result<Accepted, Refusal> {
-        self.meter.count(&member)?;
+    pub(super) fn accept(&mut self, member: &Member) -> Result<Accepted, Refusal> {
+        self.meter.count(member)?;
         let names = names_of(&member.path)?;
         let linked = match member.kind {
             MemberKind::Hardlink => names_of(&member.target)?,
@@ -134,7 +137,7 @@ impl<'o> Tree<'o> {
             return Err(Refusal::new(ErrorKind::Unsafe, cause));
         }
         let first = self.made.len();
-        let added = self.members.add(names, &member, linked, &mut self.made)?;
+        let added = self.members.add(names, member, linked, &mut self.made)?;
         self.remember_folders(first);
         let (Added::New(node) | Added::Again(node)) = added;
         let plan = self.members.plan();
@@ -142,11 +145,14 @@ impl<'o> Tree<'o> {
         if matches!(added, Added::New(_)) && !is_new_dir && plan.depth(node) == 1 {
             self.new_top.push(node);
         }
-        self.count(&member);
-        let attributes = self.attributes_of(&member);
+        self.count(member);
+        let attributes = self.attributes_of(member);
         Ok(match member.kind {
-            MemberKind::File => Accepted::File(node, self.new_file(node, &member, attributes)),
+            MemberKind::File => Accepted::File(node, self.new_file(node, member, attributes)),
             MemberKind::Dir | MemberKind::Symlink => {
+                if !is_new_dir && member.kind == MemberKind::Dir {
+                    self.told_late.insert(node);
+                }
                 self.keep(node, attributes)?;
                 Accepted::Other(node)
             }
@@ -237,9 +243,10 @@ impl<'o> Tree<'o> {
         self.members.plan().size(node)
     }
 
-    /// Replaces what is set on a folder at the end.
+    /// Replaces what is set on a folder or link at the end.
     pub(super) fn set_attributes(&mut self, node: NodeId, member: &Member) {
         let attributes = self.attributes_of(member);
+        self.told_late.insert(node);
         self.attributes.insert(node, attributes);
     }
 
@@ -260,6 +267,11 @@ impl<'o> Tree<'o> {
             Some(attributes) => attributes.stat.mode,
             None => USUAL & !self.choice.umask,
         }
+    }
+
+    /// Whether a folder may have been made with another mode than it will have.
+    pub(super) fn is_told_late(&self, node: NodeId) -> bool {
+        self.told_late.contains(&node)
     }
 
     /// The folders that came into the tree since the last call, outermost first.

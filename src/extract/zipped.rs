@@ -110,7 +110,7 @@ fn plan<'d>(
             continue;
         }
         let member = member(file, directory, entry).map_err(|refusal| intake.refused(refusal))?;
-        match intake.accept(member)? {
+        match intake.accept(&member)? {
             Accepted::LeftOut | Accepted::Other(_) => {}
             Accepted::File(_, new) => slots.push(Slot { entry, data, new }),
         }

@@ -3,14 +3,16 @@
 #![allow(dead_code, reason = "each test file uses a part of this")]
 
 pub(crate) mod build;
+pub(crate) mod random;
 pub(crate) mod snapshot;
 pub(crate) mod world;
 
 use std::ffi::OsStr;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Timespec, Timestamps};
 use tempfile::TempDir;
 
 /// A temporary folder that is removed whatever modes the tree in it has.
@@ -19,6 +21,11 @@ pub(crate) struct Scratch(TempDir);
 impl Scratch {
     pub(crate) fn new() -> Self {
         Self(TempDir::new().unwrap())
+    }
+
+    /// One in the folder `at`, if there can be one.
+    pub(crate) fn new_in(at: &Path) -> Option<Self> {
+        TempDir::new_in(at).ok().map(Self)
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -57,6 +64,20 @@ pub(crate) fn open_up(dir: &impl std::os::fd::AsFd) {
             open_up(&inner);
         }
     }
+}
+
+/// Gives the folder its mode and times back.
+pub(crate) fn restore(dir: &OwnedFd, before: &rustix::fs::Stat) {
+    rustix::fs::fchmod(dir, Mode::from_raw_mode(before.st_mode & 0o7777)).unwrap();
+    let time = |seconds, nanos| Timespec {
+        tv_sec: seconds,
+        tv_nsec: nanos as _,
+    };
+    let times = Timestamps {
+        last_access: time(before.st_atime, before.st_atime_nsec),
+        last_modification: time(before.st_mtime, before.st_mtime_nsec),
+    };
+    rustix::fs::futimens(dir, &times).unwrap();
 }
 
 /// Whether this test runs as the administrator, whom no mode stops.

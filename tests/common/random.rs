@@ -10,7 +10,19 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps, XattrFlags};
 
-use crate::common::{folder_flags, is_root};
+use super::{folder_flags, is_root};
+
+/// As many cases as `PROPTEST_CASES` says; without it so `few`.
+pub(crate) fn config(few: u32) -> ProptestConfig {
+    let mut config = ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    if std::env::var_os("PROPTEST_CASES").is_none() {
+        config.cases = few;
+    }
+    config
+}
 
 /// One step in making a tree. Folders and files are chosen among those that
 /// stand already, so that any part of a list is a list too.
