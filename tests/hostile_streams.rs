@@ -8,7 +8,6 @@ mod hostile;
 
 use std::io::{self, Cursor, Read, Write};
 use std::ops::ControlFlow;
-use std::ops::ControlFlow;
 use std::path::Path;
 
 use bundlecp::extract::{AfterEnd, Options, extract_from};
