@@ -6,14 +6,15 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use crate::codec::{Codec, Level, SingleFrame};
-use crate::dest::Staging;
 use crate::dest::attributes::{Losses, Ownership};
 use crate::dest::deliver::{Staged, Sync, deliver};
 use crate::dest::merge::{Folders, Manner, Root};
 use crate::dest::publish::{Existing, already_exists};
+use crate::dest::{Staging, looks_staged};
 use crate::entry::MemberKind;
 use crate::error::{Error, ErrorKind, Result};
 use crate::path::RelPath;
+use crate::plan::NodeId;
 use crate::progress::{Counters, Progress, Total};
 use crate::scan::{self, Detail};
 use crate::sys::{self, Dir};
@@ -213,6 +214,13 @@ fn scan_one(path: &Path, options: &Options, progress: &dyn Progress) -> Result<S
             .with_hint("--root NAME gives it one, --strip-root packs its contents")
     })?;
     let scan = scan::scan(&root, path, scan, progress)?;
+    let is_staged = |node: &NodeId| looks_staged(scan.plan.name(*node));
+    if let Some(node) = scan.plan.nodes().find(is_staged) {
+        let path = sys::join_bytes(path, scan.plan.path(node).as_bytes());
+        let cause = "has the name of a staging folder, which no extraction takes";
+        let error = Error::new(ErrorKind::Unsafe, "pack", path, cause);
+        return Err(error.with_hint("remove what a killed run left, or --exclude it"));
+    }
     Ok(Source {
         root,
         shown: path.to_owned(),

@@ -93,7 +93,7 @@ pub(crate) fn name() -> impl Strategy<Value = Name> {
         "\x1b[0m",
         "*",
         ".bundlecp-links.json",
-        ".copy.bundlecp-0123456789abcdef",
+        ".copy.bundlecp-0123456789abcde",
     ]);
     prop_oneof![
         6 => "[a-d]{1,2}".prop_map(String::into_bytes),
