@@ -100,6 +100,7 @@ fn many(count: usize) -> Vec<u8> {
     for number in 0..count {
         tar.extend(Tar::new().file(format!("f{number}").as_bytes(), b"").0);
     }
+    tar.extend([0; 1024]);
     zstd(&tar[..])
 }
 

@@ -1116,7 +1116,7 @@ fn stripped_and_chosen_members_follow_the_same_rules() {
         &options,
         "hard link to what wasn't chosen",
     );
-    assert_eq!(result.unwrap_err().kind(), Unsafe);
+    assert_eq!(result.unwrap_err().kind(), bundlecp::ErrorKind::Usage);
 }
 
 /// CVE-2025-45582 and its kin: links that stand in the destination already,

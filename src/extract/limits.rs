@@ -98,7 +98,7 @@ impl Meter {
 }
 
 fn too_many_bytes() -> Refusal {
-    let cause = "holds more bytes than the limit allows";
+    let cause = "it holds more bytes than the limit allows";
     exceeded(cause, "raise --max-size if you trust it")
 }
 
