@@ -591,18 +591,15 @@ fn names_that_collide_are_never_written_over() {
 fn devices_and_unknown_types_are_refused() {
     let mut cases = Vec::new();
     for flag in (0..=255_u8).filter(|flag| !b"\x0001257xgLKSV".contains(flag)) {
-        for gnu in [false, true] {
-            for size in [0, 512] {
-                let header = Header::new(b"x", flag).size(size);
-                let header = if gnu { header.gnu() } else { header };
-                let tar = Tar::new().header(header).content(&vec![1; size as usize]);
-                let kinds = &[Unsafe, Malformed];
-                let name = format!("type {flag:#x}, gnu {gnu}, size {size}");
-                cases.push(refused(name.leak(), tar.end(), kinds));
-            }
+        for (gnu, size) in [(false, 0), (true, 512)] {
+            let header = Header::new(b"x", flag).size(size);
+            let header = if gnu { header.gnu() } else { header };
+            let tar = Tar::new().header(header).content(&vec![1; size as usize]);
+            let name = format!("type {flag:#x}, gnu {gnu}, size {size}");
+            cases.push(refused(name.leak(), tar.end(), &[Unsafe, Malformed]));
         }
     }
-    // All flags from a pipe at one width; the rest at all.
+    // All from a pipe at one width; those that are known of old in every manner.
     let arena = Arena::new();
     for case in &cases {
         arena.prepare(Before::Nothing);
