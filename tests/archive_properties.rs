@@ -17,7 +17,7 @@ use bundlecp::extract::{self, AppleDouble, extract, extract_from};
 use bundlecp::pack::{self, Format, Frames, ZipMethod, pack, pack_to};
 use bundlecp::verify::{self, DifferenceKind, verify};
 use bundlecp::{ExternalLinks, Silent, Timestamp};
-use common::random::{build, config, ops};
+use common::random::{build, costly, ops};
 use common::snapshot::{Kind, Snapshot};
 use common::{Scratch, folder_flags};
 use proptest::prelude::*;
@@ -174,7 +174,7 @@ fn verified(left: &Path, right: &Path, format: Format) -> Vec<verify::Difference
 }
 
 proptest! {
-    #![proptest_config(config(QUICK))]
+    #![proptest_config(costly(QUICK))]
 
     #[test]
     fn what_is_packed_comes_back(

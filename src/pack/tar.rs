@@ -62,6 +62,16 @@ impl Ledger<Packed> for Frame {
     }
 }
 
+/// How many workers compress: at most 128 MiB for each thread, and xz takes
+/// about 200 MiB for each worker above level 6 (463 MiB with two, measured).
+fn workers(job: &Job<'_>, codec: Codec) -> Result<usize, Refusal> {
+    const LAST_SMALL: i32 = 6;
+    Ok(match codec {
+        Codec::Xz if job.level.resolve(codec)? > LAST_SMALL => (job.threads / 2).max(1),
+        Codec::Xz | Codec::Store | Codec::Gzip | Codec::Bzip2 | Codec::Zstd => job.threads,
+    })
+}
+
 /// Whether an index is written behind the frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Index {
@@ -86,7 +96,8 @@ pub(super) fn pack<W: Write + Send>(
         framing,
         index: Vec::new(),
     };
-    let sink = Sink::new(writer, frame, 2 * job.threads + 2);
+    let workers = workers(job, codec).map_err(refused)?;
+    let sink = Sink::new(writer, frame, 2 * workers + 2);
     sink.write(&edge).map_err(|error| job.write_error(error))?;
     let next = AtomicUsize::new(0);
     let work = |queue: &mut Queue<'_, ()>| {
@@ -117,7 +128,7 @@ pub(super) fn pack<W: Write + Send>(
         Ok(())
     };
     let report = || progress.report(&job.counters.status(Phase::Packing, job.total));
-    pool::run(job.threads, vec![(); job.threads], work, report)?;
+    pool::run(workers, vec![(); workers], work, report)?;
     let (mut writer, frame, written) = sink.into_parts();
     let edge = close(frame, index).map_err(refused)?;
     writer

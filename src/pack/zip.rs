@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use flate2::{Compress, Compression, FlushCompress, Status};
 use libdeflater::{CompressionLvl, Compressor};
 
-use crate::codec::{Codec, Level};
+use crate::codec::{Codec, Level, Profile};
 use crate::dest::attributes::Losses;
 use crate::entry::{Member, MemberKind};
 use crate::error::{ErrorKind, Refusal, Result};
@@ -38,6 +38,12 @@ pub(super) const LARGEST_WHOLE: u64 = 16 << 20;
 /// Content of one part of a large file. A part can't refer to the one before:
 /// at this size that costs less than a hundredth of a per cent.
 pub(super) const PART: u64 = 4 << 20;
+
+/// libdeflate's level where none is asked for. A zip's members are compressed
+/// one by one: with 6, node_modules (37,000 small files) came out 1.3 % larger
+/// than `zip -6` makes it, with 8 still 0.4 %, with 9 it is 0.9 % smaller, in
+/// less than half of zip's time.
+const DEFAULT_LEVEL: i32 = 9;
 
 /// From this size on the members that follow may not fit into four bytes.
 const WIDE: u64 = 0xF000_0000;
@@ -369,7 +375,12 @@ impl Coder {
     fn new(method: ZipMethod, level: Level) -> Result<Self, Refusal> {
         let (whole, parts) = match method {
             ZipMethod::Deflate => {
-                let level = level.resolve(Codec::Gzip)?;
+                let level = match (level.number, level.profile) {
+                    (None, Profile::Default) => DEFAULT_LEVEL,
+                    (Some(_), _) | (None, Profile::Fast | Profile::Small) => {
+                        level.resolve(Codec::Gzip)?
+                    }
+                };
                 (Whole::Deflate(Compressor::new(deflate_level(level))), level)
             }
             ZipMethod::Zstd => {

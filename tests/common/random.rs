@@ -24,6 +24,13 @@ pub(crate) fn config(few: u32) -> ProptestConfig {
     config
 }
 
+/// A quarter of them, for properties that write each tree many times over.
+pub(crate) fn costly(few: u32) -> ProptestConfig {
+    let mut config = config(few);
+    config.cases = few.max(config.cases / 4);
+    config
+}
+
 /// One step in making a tree. Folders and files are chosen among those that
 /// stand already, so that any part of a list is a list too.
 #[derive(Debug, Clone)]
