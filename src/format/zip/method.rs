@@ -1,7 +1,7 @@
 //! Compression methods, and the readers that undo them.
 //!
 //! [`Decoder`] knows where the data ends by itself, where its method can; what
-//! it gives is not checked against anything. [`Checked`](super::Checked) does.
+//! it gives is not checked against anything. [`Checked`](super::check::Checked) does.
 
 use std::io::{self, BufRead, Chain, Cursor, Read};
 
