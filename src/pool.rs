@@ -26,6 +26,11 @@ pub(crate) fn default_threads() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 
+/// How many threads to use where the caller says `jobs`: at least one.
+pub(crate) fn threads(jobs: Option<usize>) -> usize {
+    jobs.unwrap_or_else(default_threads).max(1)
+}
+
 /// One worker's side of the pool.
 pub(crate) struct Queue<'p, J> {
     shared: &'p Shared<J>,

@@ -68,7 +68,7 @@ pub struct Options {
 
 impl Options {
     fn threads(&self) -> usize {
-        self.jobs.unwrap_or_else(pool::default_threads).max(1)
+        pool::threads(self.jobs)
     }
 }
 

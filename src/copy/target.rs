@@ -7,7 +7,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use crate::dest::deliver::path_of;
+use crate::dest::deliver::{open_parent, parent_of, path_of};
 use crate::dest::publish::{Existing, already_exists};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::{self, Dir, FileType, Stat};
@@ -147,13 +147,7 @@ fn place(source: &Path, destination: &Path, receives: bool) -> Result<Target> {
         }
         (false, _) => split(destination)?,
     };
-    let parent = sys::open_root(&parent_path).map_err(|error| {
-        let error = Error::io("open", &parent_path, error);
-        match error.kind() {
-            ErrorKind::NotFound => error.with_hint("make the folder first: mkdir -p"),
-            _ => error,
-        }
-    })?;
+    let parent = open_parent(&parent_path)?;
     Ok(Target {
         source: source.to_owned(),
         kind,
@@ -215,10 +209,7 @@ fn open_source(source: &Path, kind: SourceKind) -> Result<(Dir, Vec<u8>)> {
 /// The folder above `path`, and its last name.
 fn split(path: &Path) -> Result<(PathBuf, Vec<u8>)> {
     let name = sys::os_to_bytes(last_name(path)?).to_vec();
-    let parent = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-        _ => PathBuf::from("."),
-    };
+    let parent = parent_of(path);
     Ok((parent, name))
 }
 

@@ -53,6 +53,25 @@ impl Staged {
     }
 }
 
+/// The folder that `path` stands in, as a user would write it.
+pub(crate) fn parent_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// Opens the folder that something is to be made in.
+pub(crate) fn open_parent(path: &Path) -> Result<Dir> {
+    sys::open_root(path).map_err(|error| {
+        let error = Error::io("open", path, error);
+        match error.kind() {
+            ErrorKind::NotFound => error.with_hint("make the folder first: mkdir -p"),
+            _ => error,
+        }
+    })
+}
+
 /// The path of `name` in the folder `parent`, as a user would write it.
 pub(crate) fn path_of(parent: &Path, name: &[u8]) -> PathBuf {
     if parent == Path::new(".") && !name.is_empty() {

@@ -210,8 +210,12 @@ impl Writer<'_> {
 
     /// Sets what belongs to a file whose content is complete.
     pub(crate) fn finish(&self, file: File, new: &NewFile) -> Result<()> {
+        self.finish_by(file, new, self.site.rules)
+    }
+
+    fn finish_by(&self, file: File, new: &NewFile, rules: Rules) -> Result<()> {
         let site = self.site;
-        attributes::finish_file(&file, &new.attributes, site.rules, &site.losses)
+        attributes::finish_file(&file, &new.attributes, rules, &site.losses)
             .map_err(|error| site.create_error(site.path(&new.folder, &new.name), error))?;
         sys::close_file(file);
         site.counters.add(1, new.size);
@@ -233,7 +237,12 @@ impl Writer<'_> {
             sys::close_file(file);
             return Ok(());
         }
-        self.finish_shared(file, &shared.file)
+        // It was made for its owner alone.
+        let rules = Rules {
+            exact_modes: false,
+            ..self.site.rules
+        };
+        self.finish_by(file, &shared.file, rules)
     }
 
     /// Creates the file, or opens what another worker created.
@@ -260,20 +269,6 @@ impl Writer<'_> {
             true => Ok(file),
             false => Err(tampered(path())),
         }
-    }
-
-    /// As [`finish`](Self::finish), for a file that was made for its owner alone.
-    fn finish_shared(&self, file: File, new: &NewFile) -> Result<()> {
-        let site = self.site;
-        let rules = Rules {
-            exact_modes: false,
-            ..site.rules
-        };
-        attributes::finish_file(&file, &new.attributes, rules, &site.losses)
-            .map_err(|error| site.create_error(site.path(&new.folder, &new.name), error))?;
-        sys::close_file(file);
-        site.counters.add(1, new.size);
-        Ok(())
     }
 }
 

@@ -32,7 +32,7 @@ enum Slot {
 
 /// Extracts the archive `file` by its index.
 pub(super) fn extract(
-    file: &File,
+    (file, length): (&File, u64),
     index: &Index,
     intake: &mut Intake<'_>,
     site: &Site<'_>,
@@ -40,7 +40,6 @@ pub(super) fn extract(
     threads: usize,
     progress: &dyn Progress,
 ) -> Result<()> {
-    let archive = sys_len(file);
     let spans: Vec<usize> = index
         .parts
         .iter()
@@ -57,7 +56,7 @@ pub(super) fn extract(
         };
         slots.push(slot);
     }
-    let announced = intake.tree.meter.check_announced(archive);
+    let announced = intake.tree.meter.check_announced(length);
     announced.map_err(|refusal| intake.refused(refusal))?;
     check(intake)?;
     intake.is_checked = true;
@@ -92,10 +91,6 @@ pub(super) fn extract(
     // A worker takes the newest of its own jobs, the others the oldest.
     pool::run(threads, index.parts.iter().rev().cloned(), work, report)?;
     Ok(())
-}
-
-fn sys_len(file: &File) -> u64 {
-    crate::sys::stat_file(file).map_or(0, |stat| stat.size)
 }
 
 /// What all workers look at.

@@ -224,7 +224,7 @@ impl Extraction<'_> {
                 {
                     let check = |intake: &Intake<'_>| self.check(intake);
                     return frames::extract(
-                        &file,
+                        (&file, length),
                         &index,
                         intake,
                         site,

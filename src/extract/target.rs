@@ -4,6 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::dest::deliver::{open_parent, parent_of};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::{self, Dir, FileType};
 
@@ -53,17 +54,8 @@ fn absent(path: &Path) -> Result<Target> {
         let cause = "has no name of its own";
         Error::new(ErrorKind::Usage, OPERATION, path, cause)
     })?;
-    let parent_path = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-        _ => PathBuf::from("."),
-    };
-    let parent = sys::open_root(&parent_path).map_err(|error| {
-        let error = Error::io("open", &parent_path, error);
-        match error.kind() {
-            ErrorKind::NotFound => error.with_hint("make the folder first: mkdir -p"),
-            _ => error,
-        }
-    })?;
+    let parent_path = parent_of(path);
+    let parent = open_parent(&parent_path)?;
     Ok(Target {
         path: path.to_owned(),
         name: sys::os_to_bytes(name).to_vec(),

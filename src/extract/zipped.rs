@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::ops::Range;
 
+use crate::archive::Section;
 use crate::archive::zipped::member;
 use crate::dest::writer::{NewFile, Site, Writer};
 use crate::entry::MemberKind;
@@ -130,10 +131,7 @@ fn is_from_macos(file: &File, entry: &ZipEntry, data: &Range<u64>) -> Result<boo
     if !may_be {
         return Ok(false);
     }
-    let section = Section {
-        file,
-        range: data.clone(),
-    };
+    let section = Section::new(file, data.clone());
     let mut magic = apple_double::MAGIC;
     let mut reader = decode(entry, BufReader::with_capacity(HEAD, section))?;
     let read = reader.read_exact(&mut magic);
@@ -204,10 +202,7 @@ impl Worker<'_> {
 
     fn extract_large(&mut self, slot: &Slot<'_>) -> Result<()> {
         let refused = |refusal| self.intake.refused(refusal);
-        let section = Section {
-            file: self.file,
-            range: slot.data.clone(),
-        };
+        let section = Section::new(self.file, slot.data.clone());
         let raw = BufReader::with_capacity(PIECE, section);
         let mut reader = decode(slot.entry, raw).map_err(refused)?;
         let file = self.writer.create(&slot.new)?;
@@ -225,21 +220,5 @@ impl Worker<'_> {
             at += count as u64;
         }
         self.writer.finish(file, &slot.new)
-    }
-}
-
-/// A part of a file, to be read once.
-struct Section<'f> {
-    file: &'f File,
-    range: Range<u64>,
-}
-
-impl Read for Section<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = usize::try_from(self.range.end - self.range.start).unwrap_or(usize::MAX);
-        let most = buffer.len().min(left);
-        let count = self.file.read_at(&mut buffer[..most], self.range.start)?;
-        self.range.start += count as u64;
-        Ok(count)
     }
 }

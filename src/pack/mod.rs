@@ -6,6 +6,7 @@
 //! archive appears under its name when it is complete, or not at all.
 
 mod buffer;
+mod crew;
 mod members;
 mod output;
 mod sink;
@@ -166,7 +167,7 @@ pub struct Options {
 
 impl Options {
     fn threads(&self) -> usize {
-        self.jobs.unwrap_or_else(pool::default_threads).max(1)
+        pool::threads(self.jobs)
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use crate::codec::{Codec, Level, SingleFrame};
 use crate::dest::attributes::{Losses, Ownership};
-use crate::dest::deliver::{Staged, Sync, deliver};
+use crate::dest::deliver::{Staged, Sync, deliver, open_parent, parent_of};
 use crate::dest::merge::{Folders, Manner, Root};
 use crate::dest::publish::{Existing, already_exists};
 use crate::dest::{Staging, looks_staged};
@@ -61,13 +61,7 @@ pub(super) fn pack_to_file(
 ) -> Result<Outcome> {
     let started = Instant::now();
     let (parent_path, name) = split(archive)?;
-    let parent = sys::open_root(&parent_path).map_err(|error| {
-        let error = Error::io("open", &parent_path, error);
-        match error.kind() {
-            ErrorKind::NotFound => error.with_hint("make the folder first: mkdir -p"),
-            _ => error,
-        }
-    })?;
+    let parent = open_parent(&parent_path)?;
     check_standing(&parent, &name, archive, options.existing)?;
     // Before there is a staging folder that it could find.
     let sources = scan_all(sources, options, progress)?;
@@ -147,10 +141,7 @@ fn split(archive: &Path) -> Result<(PathBuf, Vec<u8>)> {
         let cause = "is not the name of a file";
         Error::new(ErrorKind::Usage, OPERATION, archive, cause)
     })?;
-    let parent = match archive.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-        _ => PathBuf::from("."),
-    };
+    let parent = parent_of(archive);
     Ok((parent, sys::os_to_bytes(name).to_vec()))
 }
 

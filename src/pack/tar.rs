@@ -6,18 +6,17 @@
 
 use std::io::Write;
 use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::codec::{self, Codec, Compressor, Framing, Level, Settings};
 use crate::entry::MemberKind;
 use crate::error::{Error, Refusal, Result};
 use crate::format::tar::{self, IndexWriter};
-use crate::pool::{self, Queue};
-use crate::progress::{Phase, Progress};
+use crate::progress::Progress;
 
 use super::buffer::Buffer;
+use super::crew::{Packer, Place, pack_all};
 use super::output::Job;
-use super::sink::{Failed, Ledger, Product, Sink};
+use super::sink::{Ledger, Product, Sink};
 use super::unit::{Reader, Sizes, Unit};
 
 /// How large units are.
@@ -99,9 +98,8 @@ pub(super) fn pack<W: Write + Send>(
     let workers = workers(job, codec).map_err(refused)?;
     let sink = Sink::new(writer, frame, 2 * workers + 2);
     sink.write(&edge).map_err(|error| job.write_error(error))?;
-    let next = AtomicUsize::new(0);
-    let work = |queue: &mut Queue<'_, ()>| {
-        let mut packer = Packer {
+    let start = || {
+        Ok(TarPacker {
             job,
             index,
             reader: job.reader(),
@@ -109,26 +107,9 @@ pub(super) fn pack<W: Write + Send>(
             headers: Compressor::new(Codec::Zstd, index_settings()).map_err(refused)?,
             raw: Buffer::default(),
             header: Vec::new(),
-        };
-        while queue.next().is_some() {
-            loop {
-                let number = next.fetch_add(1, Ordering::Relaxed);
-                sink.wait_for_turn(number, queue);
-                let Some(unit) = job.units.get(number).filter(|_| !queue.is_stopped()) else {
-                    break;
-                };
-                let is_last = number + 1 == job.units.len();
-                let packed = packer.pack(unit, is_last, sink.spare())?;
-                sink.submit(number, packed).map_err(|failed| match failed {
-                    Failed::Write(error) => job.write_error(error),
-                    Failed::Refused(refusal) => refused(refusal),
-                })?;
-            }
-        }
-        Ok(())
+        })
     };
-    let report = || progress.report(&job.counters.status(Phase::Packing, job.total));
-    pool::run(workers, vec![(); workers], work, report)?;
+    pack_all(job, workers, &sink, start, progress)?;
     let (mut writer, frame, written) = sink.into_parts();
     let edge = close(frame, index).map_err(refused)?;
     writer
@@ -154,7 +135,7 @@ fn close(mut frame: Frame, index: Index) -> Result<Vec<u8>, Refusal> {
 }
 
 /// One worker.
-struct Packer<'p> {
+struct TarPacker<'p> {
     job: &'p Job<'p>,
     index: Index,
     reader: Reader<'p>,
@@ -164,8 +145,8 @@ struct Packer<'p> {
     header: Vec<u8>,
 }
 
-impl Packer<'_> {
-    fn pack(&mut self, unit: &Unit, is_last: bool, spare: Vec<u8>) -> Result<Packed> {
+impl Packer<Packed> for TarPacker<'_> {
+    fn pack(&mut self, unit: &Unit, place: Place, spare: Vec<u8>) -> Result<Packed> {
         self.raw.clear();
         let mut headers = IndexWriter::default();
         match unit {
@@ -180,7 +161,7 @@ impl Packer<'_> {
                 is_last,
             } => self.append_part(*item, stored.clone(), *is_last, &mut headers)?,
         }
-        if is_last {
+        if place == Place::Last {
             self.raw.append(&tar::END);
         }
         let mut bytes = spare;
@@ -199,7 +180,9 @@ impl Packer<'_> {
             headers: index,
         })
     }
+}
 
+impl TarPacker<'_> {
     /// Appends a whole member to the unit, and its header to `headers`.
     fn append_member(&mut self, number: usize, headers: &mut IndexWriter) -> Result<()> {
         let item = *self.reader.item(number);

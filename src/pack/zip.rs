@@ -8,7 +8,6 @@
 
 use std::io::Write;
 use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use flate2::{Compress, Compression, FlushCompress, Status};
 use libdeflater::{CompressionLvl, Compressor};
@@ -20,13 +19,13 @@ use crate::error::{ErrorKind, Refusal, Result};
 use crate::format::zip::{
     Method, NewEntry, SizesIn, Width, central_header, data_descriptor, end_records, local_header,
 };
-use crate::pool::{self, Queue};
-use crate::progress::{Phase, Progress};
+use crate::progress::Progress;
 
 use super::ZipMethod;
 use super::buffer::Buffer;
+use super::crew::{Packer, Place, pack_all};
 use super::output::Job;
-use super::sink::{Failed, Ledger, Product, Sink};
+use super::sink::{Ledger, Product, Sink};
 use super::unit::{Reader, Unit};
 
 /// Bytes of members that one worker packs at a time.
@@ -187,35 +186,16 @@ pub(super) fn pack<W: Write + Send>(
     progress: &dyn Progress,
 ) -> Result<(W, u64)> {
     let refused = |refusal: Refusal| refusal.at("pack", job.shown);
-    let coder = Coder::new(method, job.level).map_err(refused)?;
     let sink = Sink::new(writer, Directory::default(), 4 * job.threads + 4);
-    let next = AtomicUsize::new(0);
-    let work = |queue: &mut Queue<'_, ()>| {
-        let mut packer = Packer {
+    let start = || {
+        Ok(ZipPacker {
             job,
             coder: Coder::new(method, job.level).map_err(refused)?,
             reader: job.reader(),
             raw: Buffer::default(),
-        };
-        while queue.next().is_some() {
-            loop {
-                let number = next.fetch_add(1, Ordering::Relaxed);
-                sink.wait_for_turn(number, queue);
-                let Some(unit) = job.units.get(number).filter(|_| !queue.is_stopped()) else {
-                    break;
-                };
-                let packed = packer.pack(unit, sink.spare())?;
-                sink.submit(number, packed).map_err(|failed| match failed {
-                    Failed::Write(error) => job.write_error(error),
-                    Failed::Refused(refusal) => refused(refusal),
-                })?;
-            }
-        }
-        Ok(())
+        })
     };
-    drop(coder);
-    let report = || progress.report(&job.counters.status(Phase::Packing, job.total));
-    pool::run(job.threads, vec![(); job.threads], work, report)?;
+    pack_all(job, job.threads, &sink, start, progress)?;
     let (mut writer, directory, written) = sink.into_parts();
     let mut edge = directory.bytes;
     let size = edge.len() as u64;
@@ -227,15 +207,15 @@ pub(super) fn pack<W: Write + Send>(
 }
 
 /// One worker.
-struct Packer<'p> {
+struct ZipPacker<'p> {
     job: &'p Job<'p>,
     coder: Coder,
     reader: Reader<'p>,
     raw: Buffer,
 }
 
-impl Packer<'_> {
-    fn pack(&mut self, unit: &Unit, spare: Vec<u8>) -> Result<Packed> {
+impl Packer<Packed> for ZipPacker<'_> {
+    fn pack(&mut self, unit: &Unit, _: Place, spare: Vec<u8>) -> Result<Packed> {
         let mut packed = Packed {
             bytes: spare,
             entries: Vec::new(),
@@ -255,7 +235,9 @@ impl Packer<'_> {
         }
         Ok(packed)
     }
+}
 
+impl ZipPacker<'_> {
     fn append_member(&mut self, number: usize, packed: &mut Packed) -> Result<()> {
         let item = *self.reader.item(number);
         self.raw.clear();

@@ -181,7 +181,7 @@ pub fn verify(
     progress: &dyn Progress,
 ) -> Result<Outcome> {
     let started = Instant::now();
-    let threads = options.jobs.unwrap_or_else(pool::default_threads).max(1);
+    let threads = pool::threads(options.jobs);
     let (left, right) = open_sides(left, right, threads, progress)?;
     let counters = Counters::default();
     let mut found = pair::compare(&left, &right);
