@@ -192,29 +192,46 @@ fn sweep(parent: &Dir, prefix: &[u8], label: &[u8]) {
     }
     for name in found {
         if let Some(staged) = name.strip_suffix(publish::PARKED) {
-            if is_staging_name(staged, prefix) && is_forgotten(parent, &name, label) {
+            if is_staging_name(staged, prefix)
+                && let Some(_claim) = Claim::of(parent, &name, label)
+            {
                 let _ = put_back(parent, &name, parent, label);
             }
-        } else if is_staging_name(&name, prefix) && is_forgotten(parent, &name, label) {
+        } else if is_staging_name(&name, prefix)
+            && let Some(_claim) = Claim::of(parent, &name, label)
+        {
             let _ = put_back_members(parent, &name);
             let _ = remove::remove_tree(parent, &name);
         }
     }
 }
 
-/// Whether no run holds `name` any more, and none wants it kept.
-fn is_forgotten(parent: &Dir, name: &[u8], label: &[u8]) -> bool {
-    match sys::open_dir(parent, name) {
-        Ok(dir) => {
-            let is_kept = sys::stat_at(&dir, KEEP).is_ok();
-            !is_kept && matches!(sys::try_lock_dir(&dir), Ok(true))
-        }
-        // What a folder replaced and is none holds no lock of its own: the
-        // folder in its place does, while its run lives.
-        Err(_) => match sys::open_dir(parent, label) {
-            Ok(target) => !matches!(sys::try_lock_dir(&target), Ok(false)),
-            Err(_) => true,
-        },
+/// The right to remove what a killed run left. It lasts as long as this does:
+/// another run may just have made the folder and be about to lock it.
+struct Claim {
+    _locked: Option<Dir>,
+}
+
+impl Claim {
+    /// `None` while a run holds `name`, and if one wants it kept.
+    fn of(parent: &Dir, name: &[u8], label: &[u8]) -> Option<Self> {
+        let locked = match sys::open_dir(parent, name) {
+            Ok(dir) => {
+                let is_kept = sys::stat_at(&dir, KEEP).is_ok();
+                let is_ours = !is_kept && matches!(sys::try_lock_dir(&dir), Ok(true));
+                Some(is_ours.then_some(dir)?)
+            }
+            // What a folder replaced and is none holds no lock of its own: the
+            // folder in its place does, while its run lives.
+            Err(_) => match sys::open_dir(parent, label) {
+                Ok(target) => {
+                    let is_held = matches!(sys::try_lock_dir(&target), Ok(false));
+                    Some((!is_held).then_some(target)?)
+                }
+                Err(_) => None,
+            },
+        };
+        Some(Self { _locked: locked })
     }
 }
 
@@ -297,6 +314,19 @@ mod tests {
         let second = Staging::create(&parent, temp.path(), b"app").unwrap();
         assert!(live.is_in_place().unwrap() && second.is_in_place().unwrap());
         assert!(unrelated.exists());
+    }
+
+    #[test]
+    fn a_folder_that_is_being_swept_is_not_adopted() {
+        let temp = tempfile::tempdir().unwrap();
+        let parent = sys::open_root(temp.path()).unwrap();
+        let name = b".app.bundlecp-0123456789abcdef";
+        sys::create_dir(&parent, name, 0o700).unwrap();
+        let claim = Claim::of(&parent, name, b"app").unwrap();
+        let held = sys::reopen_dir(&parent).unwrap();
+        let adopted = Staging::adopt(held, temp.path(), name).unwrap();
+        assert!(adopted.is_none(), "its sweeper is about to remove it");
+        drop(claim);
     }
 
     #[test]
