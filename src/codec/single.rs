@@ -11,8 +11,8 @@ use std::io::{self, Write};
 use zstd::zstd_safe::zstd_sys::ZSTD_EndDirective as End;
 use zstd::zstd_safe::{CCtx, CParameter, InBuffer, OutBuffer, get_error_name};
 
-use super::encode::zstd_context;
-use super::{Codec, Level, library_failed};
+use super::encode::{set, zstd_context};
+use super::{Codec, Level};
 use crate::error::Refusal;
 
 /// How much is compressed before it is written, bytes.
@@ -30,14 +30,8 @@ impl<W: Write> SingleFrame<W> {
     pub(crate) fn new(out: W, level: Level, workers: u32) -> Result<Self, Refusal> {
         let level = level.resolve(Codec::Zstd)?;
         let mut context = zstd_context(level)?;
-        for parameter in [
-            CParameter::NbWorkers(workers.max(1)),
-            CParameter::JobSize(job_size(level)),
-        ] {
-            context
-                .set_parameter(parameter)
-                .map_err(|code| library_failed("zstd", get_error_name(code)))?;
-        }
+        set(&mut context, CParameter::NbWorkers(workers.max(1)))?;
+        set(&mut context, CParameter::JobSize(job_size(level)))?;
         let buffer = Vec::with_capacity(OUTPUT);
         Ok(Self {
             out,
