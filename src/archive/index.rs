@@ -13,7 +13,7 @@ use crate::codec::Decompressor;
 use crate::codec::seekable::{self, Frame, SeekTable};
 use crate::entry::Member;
 use crate::error::{ErrorKind, Refusal};
-use crate::format::tar::{self, Indexed};
+use crate::format::tar;
 use crate::format::{ReadAt, apple_double};
 
 /// The largest index that is read, compressed: several million members.
@@ -47,6 +47,14 @@ pub(crate) enum Then {
     Members(u64),
     /// No further member, or what is left of the archive's end.
     End,
+}
+
+/// What the records of an index say.
+#[derive(Default)]
+struct Indexed {
+    members: Vec<Member>,
+    /// Bytes of all headers of each.
+    headers: Vec<u64>,
 }
 
 /// What an index claims, before it takes memory.
@@ -121,19 +129,17 @@ pub(crate) fn read_index(
         return Ok(None);
     }
     allows(Claim::Raw(table.raw_size()))?;
-    let Some(members) = read_members(file, range, table.raw_size(), allows)? else {
+    let Some(Indexed { members, headers }) = read_members(file, range, table.raw_size(), allows)?
+    else {
         return Ok(None);
     };
     let is_apple = |member: &Member| apple_double::is_named_so(&member.path);
     // Only their content tells those that macOS added from other files.
-    if options.skip_apple_double && members.iter().any(|indexed| is_apple(&indexed.member)) {
+    if options.skip_apple_double && members.iter().any(is_apple) {
         return Ok(None);
     }
-    let Some(parts) = lay_out(&table, &members)? else {
-        return Ok(None);
-    };
-    let members = members.into_iter().map(|indexed| indexed.member).collect();
-    Ok(Some(Index { members, parts }))
+    let parts = lay_out(&table, &members, &headers)?;
+    Ok(parts.map(|parts| Index { members, parts }))
 }
 
 /// Reads the records of the index at `range`: zstd frames, one a unit; `None`
@@ -143,7 +149,7 @@ fn read_members(
     range: Range<u64>,
     most: u64,
     allows: &mut dyn FnMut(Claim<'_>) -> Result<(), Refusal>,
-) -> Result<Option<Vec<Indexed>>, Refusal> {
+) -> Result<Option<Indexed>, Refusal> {
     let length = usize::try_from(range.end - range.start).map_err(|_| too_large())?;
     if length > LARGEST {
         return Err(too_large());
@@ -153,7 +159,7 @@ fn read_members(
         .map_err(Refusal::io)?;
     let mut decompressor = Decompressor::new();
     let mut part = Vec::new();
-    let mut members = Vec::new();
+    let mut indexed = Indexed::default();
     let mut rest = stored.as_slice();
     let mut read = 0;
     while !rest.is_empty() {
@@ -164,12 +170,14 @@ fn read_members(
         if read > most {
             return Ok(None);
         }
-        for indexed in tar::read_index(&part)? {
-            allows(Claim::Member(&indexed.member))?;
-            members.push(indexed);
-        }
+        tar::read_index(&part, |member, header| {
+            allows(Claim::Member(&member))?;
+            indexed.members.push(member);
+            indexed.headers.push(header);
+            Ok(())
+        })?;
     }
-    Ok(Some(members))
+    Ok(Some(indexed))
 }
 
 fn too_large() -> Refusal {
@@ -178,10 +186,14 @@ fn too_large() -> Refusal {
 }
 
 /// Finds out which frame each member begins in; `None` if they don't fit.
-fn lay_out(table: &SeekTable, members: &[Indexed]) -> Result<Option<Vec<Holding>>, Refusal> {
+fn lay_out(
+    table: &SeekTable,
+    members: &[Member],
+    headers: &[u64],
+) -> Result<Option<Vec<Holding>>, Refusal> {
     let mut starts = Vec::with_capacity(members.len());
     let mut at = 0_u64;
-    for Indexed { member, header } in members {
+    for (member, header) in members.iter().zip(headers) {
         let stored = tar::stored_size(member);
         let content = at.saturating_add(*header);
         starts.push((at, content));

@@ -11,13 +11,14 @@ use std::fs::File;
 
 use crate::archive::index::{Holding, Index, Then};
 use crate::codec::Decompressor;
-use crate::dest::writer::{NewFile, Shared, Site, Writer};
+use crate::dest::writer::{Shared, Site, Writer};
 use crate::entry::Member;
 use crate::error::{Refusal, Result};
 use crate::format::ReadAt;
 use crate::format::tar::{self, Event, Parser};
+use crate::plan::NodeId;
 use crate::pool::{self, Queue};
-use crate::progress::{Phase, Progress, Total};
+use crate::progress::{Phase, Progress};
 
 use super::intake::{Intake, Mode};
 use super::tree::Accepted;
@@ -25,9 +26,9 @@ use super::tree::Accepted;
 /// What becomes of a member.
 enum Slot {
     LeftOut,
-    File(NewFile),
+    File(NodeId),
     /// It goes on in another frame.
-    Shared(Shared),
+    Shared(Box<Shared>),
 }
 
 /// Extracts the archive `file` by its index.
@@ -40,40 +41,18 @@ pub(super) fn extract(
     threads: usize,
     progress: &dyn Progress,
 ) -> Result<()> {
-    let spans: Vec<usize> = index
-        .parts
-        .iter()
-        .filter_map(|part| part.continued.map(|(member, _)| member))
-        .collect();
-    let mut slots = Vec::with_capacity(index.members.len());
-    for (number, member) in index.members.iter().enumerate() {
-        let slot = match intake.accept(member)? {
-            Accepted::LeftOut | Accepted::Other(_) => Slot::LeftOut,
-            Accepted::File(_, new) if spans.binary_search(&number).is_ok() => {
-                Slot::Shared(Shared::new(new, tar::stored_size(member)))
-            }
-            Accepted::File(_, new) => Slot::File(new),
-        };
-        slots.push(slot);
-    }
-    let announced = intake.tree.meter.check_announced(length);
-    announced.map_err(|refusal| intake.refused(refusal))?;
-    check(intake)?;
-    intake.is_checked = true;
+    let slots = plan(index, length, intake, check)?;
     if intake.mode == Mode::Look {
         return Ok(());
     }
-    intake.make_dirs(site)?;
+    intake.make_dirs(site, threads, progress)?;
     let frames = Frames {
         file,
         members: &index.members,
         slots: &slots,
         intake: &*intake,
     };
-    let total = Total {
-        entries: Some(intake.tree.counts.entries()),
-        bytes: Some(intake.tree.counts.bytes),
-    };
+    let total = intake.tree.counts.total();
     let work = |queue: &mut Queue<'_, Holding>| {
         let mut worker = Worker {
             frames: &frames,
@@ -93,12 +72,69 @@ pub(super) fn extract(
     Ok(())
 }
 
+/// Takes all members into the tree and checks it as a whole. Returns what
+/// becomes of each.
+fn plan(
+    index: &Index,
+    length: u64,
+    intake: &mut Intake<'_>,
+    check: &dyn Fn(&Intake<'_>) -> Result<()>,
+) -> Result<Vec<Slot>> {
+    let spans: Vec<usize> = index
+        .parts
+        .iter()
+        .filter_map(|part| part.continued.map(|(member, _)| member))
+        .collect();
+    let mut slots = Vec::with_capacity(index.members.len());
+    for (number, member) in index.members.iter().enumerate() {
+        let slot = match intake.accept(member)? {
+            Accepted::LeftOut | Accepted::Other(_) => Slot::LeftOut,
+            Accepted::File(node) if spans.binary_search(&number).is_ok() => {
+                let new = intake.tree.new_file(node, member);
+                Slot::Shared(Box::new(Shared::new(new, tar::stored_size(member))))
+            }
+            Accepted::File(node) => Slot::File(node),
+        };
+        slots.push(slot);
+    }
+    let announced = intake.tree.meter.check_announced(length);
+    announced.map_err(|refusal| intake.refused(refusal))?;
+    check(intake)?;
+    intake.is_checked = true;
+    Ok(slots)
+}
+
 /// What all workers look at.
 struct Frames<'f> {
     file: &'f File,
     members: &'f [Member],
     slots: &'f [Slot],
     intake: &'f Intake<'f>,
+}
+
+impl Frames<'_> {
+    /// Writes content of a member: all of it, or a part of one that others
+    /// write to as well.
+    fn write<'p>(
+        &self,
+        writer: &mut Writer<'_>,
+        member: usize,
+        parts: impl Iterator<Item = (u64, &'p [u8])>,
+    ) -> Result<()> {
+        match &self.slots[member] {
+            Slot::LeftOut => Ok(()),
+            Slot::File(node) => {
+                let new = self.intake.tree.new_file(*node, &self.members[member]);
+                writer.write_whole(&new, parts)
+            }
+            Slot::Shared(shared) => {
+                for (offset, bytes) in parts {
+                    writer.write_shared(shared, offset, bytes)?;
+                }
+                Ok(())
+            }
+        }
+    }
 }
 
 struct Worker<'w> {
@@ -180,7 +216,7 @@ impl Worker<'_> {
                 let parts = content
                     .drain(..)
                     .map(|(offset, range)| (offset, &bytes[range]));
-                let written = write(writer, &frames.slots[next - 1], parts);
+                let written = frames.write(writer, next - 1, parts);
                 written.map_err(|error| {
                     failed = Some(error);
                     differs()
@@ -209,28 +245,11 @@ impl Worker<'_> {
                 .map(|(offset, range)| (offset, &bytes[range]));
             match &frames.slots[last] {
                 Slot::LeftOut => {}
-                slot @ Slot::Shared(_) => write(&mut self.writer, slot, parts)?,
+                Slot::Shared(_) => frames.write(&mut self.writer, last, parts)?,
                 Slot::File(_) => return Err(frames.intake.refused(differs())),
             }
         }
         Ok(())
-    }
-}
-
-fn write<'p>(
-    writer: &mut Writer<'_>,
-    slot: &Slot,
-    parts: impl Iterator<Item = (u64, &'p [u8])>,
-) -> Result<()> {
-    match slot {
-        Slot::LeftOut => Ok(()),
-        Slot::File(new) => writer.write_whole(new, parts),
-        Slot::Shared(shared) => {
-            for (offset, bytes) in parts {
-                writer.write_shared(shared, offset, bytes)?;
-            }
-            Ok(())
-        }
     }
 }
 

@@ -3,6 +3,7 @@
 //!
 //! Errors get their names here: the archive, and the member that was refused.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,7 +14,9 @@ use crate::entry::{Member, MemberKind};
 use crate::error::{Error, ErrorKind, Refusal, Result};
 use crate::fit::{self, Goal, OnNoSymlinks, standing};
 use crate::plan::NodeId;
+use crate::pool::{self, Queue};
 use crate::probe::Capabilities;
+use crate::progress::{Phase, Progress};
 use crate::sys;
 use crate::text::escape_bytes;
 
@@ -67,12 +70,34 @@ impl Intake<'_> {
         Ok(accepted)
     }
 
-    /// Makes all folders that are in the tree by now.
-    pub(super) fn make_dirs(&mut self, site: &Site<'_>) -> Result<()> {
-        let mut writer = site.writer();
+    /// Makes all folders of a tree that is complete, each before those in it.
+    pub(super) fn make_dirs(
+        &mut self,
+        site: &Site<'_>,
+        threads: usize,
+        progress: &dyn Progress,
+    ) -> Result<()> {
+        let mut inside: HashMap<NodeId, Vec<NodeId>> = HashMap::new();
         for node in self.tree.take_made() {
-            self.make_dir(node, &mut writer)?;
+            let above = self.tree.members.plan().parent(node);
+            inside.entry(above).or_default().push(node);
         }
+        let (intake, inside) = (&*self, &inside);
+        let work = |queue: &mut Queue<'_, NodeId>| {
+            let mut writer = site.writer();
+            while let Some(above) = queue.next() {
+                let made = inside.get(&above).map_or(&[][..], Vec::as_slice);
+                for node in made {
+                    intake.make_dir(*node, &mut writer)?;
+                }
+                let has_folders = |node: &&NodeId| inside.contains_key(node);
+                queue.push(made.iter().filter(has_folders).copied());
+            }
+            Ok(())
+        };
+        let total = self.tree.counts.total();
+        let report = || progress.report(&site.counters.status(Phase::Extracting, total));
+        pool::run(threads, [NodeId::ROOT], work, report)?;
         Ok(())
     }
 

@@ -175,7 +175,8 @@ impl Pipe<'_, '_, '_> {
             {
                 continue;
             }
-            let accepted = self.intake.accept(&member_of(&entry))?;
+            let member = member_of(&entry);
+            let accepted = self.intake.accept(&member)?;
             for node in self.intake.tree.take_made() {
                 if self.intake.mode == Mode::Write {
                     self.intake.make_dir(node, writer)?;
@@ -184,8 +185,9 @@ impl Pipe<'_, '_, '_> {
             match accepted {
                 Accepted::LeftOut => {}
                 Accepted::Other(node) => self.remember(&entry, node),
-                Accepted::File(node, new) => {
+                Accepted::File(node) => {
                     self.remember(&entry, node);
+                    let new = self.intake.tree.new_file(node, &member);
                     self.take(new, begun, queue, writer)?;
                 }
             }

@@ -257,10 +257,13 @@ impl Reading<'_, '_, '_> {
         self.current = match accepted {
             Accepted::LeftOut => Current::LeftOut,
             Accepted::Other(_) => Current::None,
-            Accepted::File(_, file) if stored >= LARGE => {
-                Current::Large(Arc::new(Shared::new(file, stored)))
+            Accepted::File(node) => {
+                let file = self.intake.tree.new_file(node, member);
+                match stored >= LARGE {
+                    true => Current::Large(Arc::new(Shared::new(file, stored))),
+                    false => Current::Small(file, Vec::new()),
+                }
             }
-            Accepted::File(_, file) => Current::Small(file, Vec::new()),
         };
         Ok(())
     }

@@ -15,6 +15,7 @@ use crate::error::{ErrorKind, Refusal, Result};
 use crate::handles::Folder;
 use crate::plan::NodeId;
 use crate::plan::members::{Added, Members, names_of};
+use crate::progress::Total;
 use crate::sys::{self, FileType, Stat, Timestamp};
 use crate::text::escape_bytes;
 
@@ -40,8 +41,8 @@ pub(super) struct Tree<'o> {
     pub members: Members,
     choice: Choice<'o>,
     pub meter: Meter,
-    /// The way to each folder.
-    folders: HashMap<NodeId, Arc<Folder>>,
+    /// The way to each folder, by its number; `None` for all else.
+    folders: Vec<Option<Arc<Folder>>>,
     /// What is set on folders and links at the end. A folder that no member
     /// names has none.
     pub attributes: HashMap<NodeId, Attributes>,
@@ -71,6 +72,14 @@ impl Counts {
     pub(super) fn entries(&self) -> u64 {
         self.files + self.dirs + self.symlinks + self.hardlinks
     }
+
+    /// All that there will be, where no more members come.
+    pub(super) fn total(&self) -> Total {
+        Total {
+            entries: Some(self.entries()),
+            bytes: Some(self.bytes),
+        }
+    }
 }
 
 /// What a member is to the extraction.
@@ -78,8 +87,8 @@ impl Counts {
 pub(super) enum Accepted {
     /// It wasn't chosen.
     LeftOut,
-    /// A file, whose content comes now.
-    File(NodeId, NewFile),
+    /// A file, whose content comes now: see [`Tree::new_file`].
+    File(NodeId),
     /// Anything else: made from what the tree remembers.
     Other(NodeId),
 }
@@ -96,7 +105,7 @@ impl<'o> Tree<'o> {
             members: Members::new(),
             choice,
             meter,
-            folders: HashMap::from([(NodeId::ROOT, Arc::new(root))]),
+            folders: vec![Some(Arc::new(root))],
             attributes: HashMap::new(),
             kept: 0,
             told_late: HashSet::new(),
@@ -146,14 +155,13 @@ impl<'o> Tree<'o> {
             self.new_top.push(node);
         }
         self.count(member);
-        let attributes = self.attributes_of(member);
         Ok(match member.kind {
-            MemberKind::File => Accepted::File(node, self.new_file(node, member, attributes)),
+            MemberKind::File => Accepted::File(node),
             MemberKind::Dir | MemberKind::Symlink => {
                 if !is_new_dir && member.kind == MemberKind::Dir {
                     self.told_late.insert(node);
                 }
-                self.keep(node, attributes)?;
+                self.keep(node, self.attributes_of(member))?;
                 Accepted::Other(node)
             }
             MemberKind::Hardlink => Accepted::Other(node),
@@ -184,14 +192,15 @@ impl<'o> Tree<'o> {
         Ok(())
     }
 
-    fn new_file(&self, node: NodeId, member: &Member, attributes: Attributes) -> NewFile {
+    /// The file that is to be made of `member`, which became `node`.
+    pub(super) fn new_file(&self, node: NodeId, member: &Member) -> NewFile {
         let plan = self.members.plan();
         NewFile {
             folder: Arc::clone(self.folder(plan.parent(node))),
             name: plan.name(node).into(),
             size: member.size,
             has_holes: member.extents.is_some(),
-            attributes,
+            attributes: self.attributes_of(member),
         }
     }
 
@@ -221,15 +230,17 @@ impl<'o> Tree<'o> {
                 node: *node,
                 depth: plan.depth(*node),
                 name: plan.name(*node).into(),
-                parent: Some(Arc::clone(&self.folders[&plan.parent(*node)])),
+                parent: self.folders[plan.parent(*node).index()].clone(),
             };
-            self.folders.insert(*node, Arc::new(folder));
+            self.folders.resize(node.index(), None);
+            self.folders.push(Some(Arc::new(folder)));
         }
     }
 
     /// The way to a folder of the tree.
     pub(super) fn folder(&self, node: NodeId) -> &Arc<Folder> {
-        &self.folders[&node]
+        let folder = self.folders[node.index()].as_ref();
+        folder.expect("files stand in folders")
     }
 
     /// The mode that a member's file or folder will have: never set-user-ID,

@@ -15,7 +15,7 @@ use crate::error::{Refusal, Result};
 use crate::format::zip::{Directory, Inflater, ZipEntry, decode, decode_whole};
 use crate::format::{ReadAt, apple_double};
 use crate::pool::{self, Queue};
-use crate::progress::{Phase, Progress, Total};
+use crate::progress::{Phase, Progress};
 
 use super::AppleDouble;
 use super::intake::{Intake, Mode};
@@ -69,11 +69,8 @@ pub(super) fn extract(
     if intake.mode == Mode::Look {
         return Ok(());
     }
-    intake.make_dirs(site)?;
-    let total = Total {
-        entries: Some(intake.tree.counts.entries()),
-        bytes: Some(intake.tree.counts.bytes),
-    };
+    intake.make_dirs(site, threads, progress)?;
+    let total = intake.tree.counts.total();
     let intake = &*intake;
     let work = |queue: &mut Queue<'_, Batch>| {
         let mut worker = Worker {
@@ -113,7 +110,11 @@ fn plan<'d>(
         let member = member(file, directory, entry).map_err(|refusal| intake.refused(refusal))?;
         match intake.accept(&member)? {
             Accepted::LeftOut | Accepted::Other(_) => {}
-            Accepted::File(_, new) => slots.push(Slot { entry, data, new }),
+            Accepted::File(node) => slots.push(Slot {
+                entry,
+                data,
+                new: intake.tree.new_file(node, &member),
+            }),
         }
     }
     slots.sort_by_key(|slot| slot.data.start);

@@ -6,15 +6,16 @@
 //! leads nowhere outside unless that is allowed. What the archive says about
 //! its own bytes is the parser's to judge, what the disk holds the writer's.
 
-use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
+
+use hashbrown::HashTable;
 
 use crate::entry::{Member, MemberKind};
 use crate::error::{ErrorKind, Refusal};
 use crate::text::escape_bytes;
 
 use super::links::{Missing, Resolution, Resolver};
-use super::{NewNode, NodeId, NodeKind, Plan, TooLarge};
+use super::{Child, NodeId, NodeKind, Plan, TooLarge};
 
 /// Levels of folders, as deep as a tree may be.
 pub(crate) const MAX_DEPTH: usize = 1024;
@@ -36,9 +37,10 @@ pub enum ExternalLinks {
 /// A tree that grows by one member at a time.
 pub(crate) struct Members {
     plan: Plan,
-    /// The first node of each hash of parent and name; others follow in `next`.
-    first: HashMap<u64, NodeId>,
-    next: Vec<Option<NodeId>>,
+    /// Every node but the root, with the hash of its parent and name.
+    by_name: HashTable<(u64, NodeId)>,
+    /// The folder that the last member stands in; the next one is likely near.
+    last: NodeId,
     states: Vec<State>,
     hasher: RandomState,
     hardlinks: Vec<(NodeId, NodeId)>,
@@ -67,8 +69,8 @@ impl Members {
     pub(crate) fn new() -> Self {
         Self {
             plan: Plan::new(),
-            first: HashMap::new(),
-            next: vec![None],
+            by_name: HashTable::new(),
+            last: NodeId::ROOT,
             states: vec![State::Implied],
             hasher: RandomState::new(),
             hardlinks: Vec::new(),
@@ -164,8 +166,8 @@ impl Members {
 
     /// Finds the folder `names`, and makes what isn't there.
     fn enter(&mut self, names: &[&[u8]], made: &mut Vec<NodeId>) -> Result<NodeId, Refusal> {
-        let mut at = NodeId::ROOT;
-        for name in names {
+        let mut at = self.last_above(names);
+        for name in &names[self.plan.depth(at)..] {
             at = match self.find(at, name) {
                 Some(node) => match self.plan.kind(node) {
                     NodeKind::Dir => node,
@@ -183,7 +185,27 @@ impl Members {
                 }
             };
         }
+        self.last = at;
         Ok(at)
+    }
+
+    /// The deepest folder that both the last one and the folder `names` are in,
+    /// or are.
+    fn last_above(&self, names: &[&[u8]]) -> NodeId {
+        let plan = &self.plan;
+        let mut at = self.last;
+        while plan.depth(at) > names.len() {
+            at = plan.parent(at);
+        }
+        let mut shared = at;
+        while at != NodeId::ROOT {
+            let above = plan.parent(at);
+            if plan.name(at) != names[plan.depth(above)] {
+                shared = above;
+            }
+            at = above;
+        }
+        shared
     }
 
     /// The file that a hard link is a further name of.
@@ -204,14 +226,11 @@ impl Members {
     }
 
     fn find(&self, parent: NodeId, name: &[u8]) -> Option<NodeId> {
-        let mut at = self.first.get(&self.hash(parent, name)).copied();
-        while let Some(node) = at {
-            if self.plan.parent(node) == parent && self.plan.name(node) == name {
-                return Some(node);
-            }
-            at = self.next[node.index()];
-        }
-        None
+        let is_it = |(_, node): &(u64, NodeId)| {
+            self.plan.parent(*node) == parent && self.plan.name(*node) == name
+        };
+        let found = self.by_name.find(self.hash(parent, name), is_it);
+        found.map(|(_, node)| *node)
     }
 
     fn hash(&self, parent: NodeId, name: &[u8]) -> u64 {
@@ -227,18 +246,19 @@ impl Members {
         target: &[u8],
         state: State,
     ) -> Result<NodeId, Refusal> {
-        let child = NewNode {
-            name: name.into(),
+        let child = Child {
+            name,
             kind,
             size,
-            target: Some(target.into()),
+            target,
         };
         let node = self
             .plan
-            .push(parent, &child)
+            .push(parent, child)
             .map_err(|TooLarge| too_many())?;
-        self.next
-            .push(self.first.insert(self.hash(parent, name), node));
+        let hash = self.hash(parent, name);
+        self.by_name
+            .insert_unique(hash, (hash, node), |(hash, _)| *hash);
         self.states.push(state);
         Ok(node)
     }

@@ -50,6 +50,26 @@ pub(crate) struct NewNode {
     pub target: Option<Box<[u8]>>,
 }
 
+/// What a plan stores of a node.
+#[derive(Clone, Copy)]
+struct Child<'c> {
+    name: &'c [u8],
+    kind: NodeKind,
+    size: u64,
+    target: &'c [u8],
+}
+
+impl<'c> From<&'c NewNode> for Child<'c> {
+    fn from(node: &'c NewNode) -> Self {
+        Self {
+            name: &node.name,
+            kind: node.kind,
+            size: node.size,
+            target: node.target.as_deref().unwrap_or_default(),
+        }
+    }
+}
+
 /// Why a tree doesn't fit into a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TooLarge;
@@ -105,16 +125,19 @@ impl Plan {
         mut children: Vec<NewNode>,
     ) -> Result<(), TooLarge> {
         children.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        self.set_sorted(dir, children.iter().map(Child::from))
+    }
+
+    fn set_sorted<'c>(
+        &mut self,
+        dir: NodeId,
+        children: impl ExactSizeIterator<Item = Child<'c>>,
+    ) -> Result<(), TooLarge> {
         let first = u32::try_from(self.nodes.len()).map_err(|_| TooLarge)?;
         let count = u32::try_from(children.len()).map_err(|_| TooLarge)?;
         first.checked_add(count).ok_or(TooLarge)?;
-        let depth = self.nodes[dir.index()]
-            .depth
-            .checked_add(1)
-            .ok_or(TooLarge)?;
         for child in children {
-            let node = self.place(dir, depth, &child)?;
-            self.nodes.push(node);
+            self.push(dir, child)?;
         }
         let node = &mut self.nodes[dir.index()];
         node.first = first;
@@ -125,10 +148,20 @@ impl Plan {
     /// Adds one child to `dir`, wherever the others are: what
     /// [`children`](Self::children) and [`child`](Self::child) need is made by
     /// [`sorted`](Self::sorted).
-    fn push(&mut self, dir: NodeId, child: &NewNode) -> Result<NodeId, TooLarge> {
+    fn push(&mut self, dir: NodeId, child: Child<'_>) -> Result<NodeId, TooLarge> {
         let node = NodeId(u32::try_from(self.nodes.len()).map_err(|_| TooLarge)?);
         let depth = self.nodes[dir.index()].depth;
-        let made = self.place(dir, depth.checked_add(1).ok_or(TooLarge)?, child)?;
+        let made = Node {
+            parent: dir.0,
+            name: self.store(child.name)?,
+            name_len: u16::try_from(child.name.len()).map_err(|_| TooLarge)?,
+            depth: depth.checked_add(1).ok_or(TooLarge)?,
+            kind: child.kind,
+            mode: 0,
+            size: child.size,
+            first: self.store(child.target)?,
+            count: u32::try_from(child.target.len()).map_err(|_| TooLarge)?,
+        };
         self.nodes.push(made);
         Ok(node)
     }
@@ -146,51 +179,28 @@ impl Plan {
     /// The tree below the folder `top` with its children side by side, and for
     /// each of its nodes the one of this plan.
     fn sorted(&self, top: NodeId) -> Result<(Plan, Vec<NodeId>), TooLarge> {
-        let mut by_parent: Vec<u32> = (1..self.nodes.len() as u32).collect();
-        by_parent.sort_unstable_by_key(|node| self.nodes[*node as usize].parent);
-        let children_of = |dir: NodeId| {
-            let parent = |node: &u32| self.nodes[*node as usize].parent;
-            let from = by_parent.partition_point(|node| parent(node) < dir.0);
-            let to = by_parent.partition_point(|node| parent(node) <= dir.0);
-            &by_parent[from..to]
-        };
+        let mut families = Families::of(self);
         let mut plan = Plan::new();
         let mut origins = vec![top];
         let mut at = 0;
         while at < origins.len() {
             let origin = origins[at];
-            let mut children: Vec<NodeId> =
-                children_of(origin).iter().map(|n| NodeId(*n)).collect();
-            children.sort_unstable_by(|a, b| self.name(*a).cmp(self.name(*b)));
-            let new = children.iter().map(|child| NewNode {
-                name: self.name(*child).into(),
-                kind: self.kind(*child),
-                size: self.size(*child),
-                target: Some(self.target(*child).into()),
-            });
             if self.kind(origin) == NodeKind::Dir {
-                plan.set_children(NodeId(at as u32), new.collect())?;
+                let children = families.children(origin);
+                children.sort_unstable_by(|a, b| self.name(*a).cmp(self.name(*b)));
+                let children = children.iter();
+                let new = children.clone().map(|child| Child {
+                    name: self.name(*child),
+                    kind: self.kind(*child),
+                    size: self.size(*child),
+                    target: self.target(*child),
+                });
+                plan.set_sorted(NodeId(at as u32), new)?;
+                origins.extend(children);
             }
-            origins.extend(children);
             at += 1;
         }
         Ok((plan, origins))
-    }
-
-    fn place(&mut self, dir: NodeId, depth: u16, child: &NewNode) -> Result<Node, TooLarge> {
-        let name = self.store(&child.name)?;
-        let target = child.target.as_deref().unwrap_or_default();
-        Ok(Node {
-            parent: dir.0,
-            name,
-            name_len: u16::try_from(child.name.len()).map_err(|_| TooLarge)?,
-            depth,
-            kind: child.kind,
-            mode: 0,
-            size: child.size,
-            first: self.store(target)?,
-            count: u32::try_from(target.len()).map_err(|_| TooLarge)?,
-        })
     }
 
     fn store(&mut self, bytes: &[u8]) -> Result<u32, TooLarge> {
@@ -322,6 +332,40 @@ impl Plan {
             size: self.size(node),
             target: is_link.then(|| LinkTarget::new(self.target(node))),
         })
+    }
+}
+
+/// The nodes of a plan by the folders that they stand in.
+struct Families {
+    nodes: Vec<NodeId>,
+    /// Where the children of each node begin in `nodes`, and where they end.
+    ranges: Vec<Range<usize>>,
+}
+
+impl Families {
+    fn of(plan: &Plan) -> Self {
+        let mut counts = vec![0; plan.len()];
+        for node in plan.nodes().skip(1) {
+            counts[plan.parent(node).index()] += 1;
+        }
+        let mut end = 0;
+        let begins = counts.into_iter().map(|count| {
+            let begin = end;
+            end += count;
+            begin..begin
+        });
+        let mut ranges: Vec<Range<usize>> = begins.collect();
+        let mut nodes = vec![NodeId::ROOT; end];
+        for node in plan.nodes().skip(1) {
+            let range = &mut ranges[plan.parent(node).index()];
+            nodes[range.end] = node;
+            range.end += 1;
+        }
+        Self { nodes, ranges }
+    }
+
+    fn children(&mut self, dir: NodeId) -> &mut [NodeId] {
+        &mut self.nodes[self.ranges[dir.index()].clone()]
     }
 }
 

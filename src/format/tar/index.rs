@@ -9,14 +9,6 @@ use crate::entry::{Member, MemberKind};
 use crate::error::{ErrorKind, Refusal};
 use crate::sys::Timestamp;
 
-/// One member of the index.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Indexed {
-    pub member: Member,
-    /// The bytes of all its headers in the archive.
-    pub header: u64,
-}
-
 /// Bits of a record's first byte, above the two of the member's kind.
 const HAS_TIME: u8 = 1 << 2;
 const HAS_OWNER: u8 = 1 << 3;
@@ -90,23 +82,27 @@ impl IndexWriter {
     }
 }
 
-/// Reads one part of an index.
+/// Reads one part of an index: `each` takes every member, with the bytes of all
+/// its headers in the archive.
 ///
 /// # Errors
 ///
-/// When a record is cut off, or says what no record can say.
-pub(crate) fn read_index(part: &[u8]) -> Result<Vec<Indexed>, Refusal> {
-    let mut members: Vec<Indexed> = Vec::new();
+/// When a record is cut off, or says what no record can say; or that of `each`.
+pub(crate) fn read_index(
+    part: &[u8],
+    mut each: impl FnMut(Member, u64) -> Result<(), Refusal>,
+) -> Result<(), Refusal> {
+    let mut path = Vec::new();
     let mut rest = part;
     while !rest.is_empty() {
-        let before = members.last().map_or(&[][..], |last| &last.member.path);
-        let indexed = read_record(&mut rest, before)?;
-        members.push(indexed);
+        let (member, header) = read_record(&mut rest, &mut path)?;
+        each(member, header)?;
     }
-    Ok(members)
+    Ok(())
 }
 
-fn read_record(rest: &mut &[u8], before: &[u8]) -> Result<Indexed, Refusal> {
+/// Reads one record. `path` is that of the record before, and then its own.
+fn read_record(rest: &mut &[u8], path: &mut Vec<u8>) -> Result<(Member, u64), Refusal> {
     let (flags, tail) = rest.split_first().ok_or_else(cut_off)?;
     *rest = tail;
     if flags & !KNOWN != 0 {
@@ -119,12 +115,13 @@ fn read_record(rest: &mut &[u8], before: &[u8]) -> Result<Indexed, Refusal> {
         _ => MemberKind::Hardlink,
     };
     let shared = take_size(rest)?;
-    let begin = before
-        .get(..shared)
-        .ok_or_else(|| wrong("shares more of a path than there is"))?;
-    let path = [begin, take_bytes(rest)?].concat();
+    if shared > path.len() {
+        return Err(wrong("shares more of a path than there is"));
+    }
+    path.truncate(shared);
+    path.extend_from_slice(take_bytes(rest)?);
     let header = take_number(rest)?;
-    let mut member = Member::new(kind, path);
+    let mut member = Member::new(kind, path.as_slice());
     let mode = take_number(rest)?;
     member.mode = u32::try_from(mode)
         .ok()
@@ -155,7 +152,7 @@ fn read_record(rest: &mut &[u8], before: &[u8]) -> Result<Indexed, Refusal> {
     if flags & HAS_EXTENTS != 0 {
         member.extents = Some(take_extents(rest, member.size)?);
     }
-    Ok(Indexed { member, header })
+    Ok((member, header))
 }
 
 /// Reads a sparse map, which runs forwards and stays within the file.
@@ -248,7 +245,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn any_member() -> impl Strategy<Value = Indexed> {
+    fn any_member() -> impl Strategy<Value = (Member, u64)> {
         let kind = (0_u8..4, "[a-c/]{1,12}", any::<u64>(), 0_u32..=0o7777);
         let more = (
             any::<Option<i64>>(),
@@ -276,25 +273,31 @@ mod tests {
             if is_sparse && kind == MemberKind::File && size > 9 {
                 member.extents = Some(vec![(1, 2), (4, 5)]);
             }
-            Indexed {
-                member,
-                header: u64::from(header),
-            }
+            (member, u64::from(header))
         })
+    }
+
+    fn read(part: &[u8]) -> Result<Vec<(Member, u64)>, Refusal> {
+        let mut members = Vec::new();
+        read_index(part, |member, header| {
+            members.push((member, header));
+            Ok(())
+        })?;
+        Ok(members)
     }
 
     proptest! {
         #[test]
         fn what_is_written_is_read_back(members in prop::collection::vec(any_member(), 0..20)) {
             let mut writer = IndexWriter::default();
-            for Indexed { member, header } in &members {
+            for (member, header) in &members {
                 writer.push(member, *header);
             }
             let bytes = writer.into_bytes();
-            prop_assert_eq!(&read_index(&bytes).unwrap(), &members);
+            prop_assert_eq!(&read(&bytes).unwrap(), &members);
             for end in 0..bytes.len() {
                 // A part that ends between two records is whole, but shorter.
-                if let Ok(read) = read_index(&bytes[..end]) {
+                if let Ok(read) = read(&bytes[..end]) {
                     prop_assert!(read.len() < members.len());
                 }
             }
@@ -302,7 +305,7 @@ mod tests {
 
         #[test]
         fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = read_index(&bytes);
+            let _ = read(&bytes);
         }
     }
 }

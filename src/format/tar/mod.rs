@@ -19,7 +19,7 @@ mod sparse;
 mod tests;
 mod write;
 
-pub(crate) use index::{IndexWriter, Indexed, read_index};
+pub(crate) use index::{IndexWriter, read_index};
 pub(crate) use read::{Event, Options, Parser};
 pub(crate) use write::{END, append_header, padding, stored_size};
 
