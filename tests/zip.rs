@@ -200,6 +200,42 @@ fn what_a_zip_cannot_hold_is_noted() {
 }
 
 #[test]
+fn a_table_of_parts_is_a_claim() {
+    let scratch = Scratch::new();
+    let at = scratch.path("src");
+    let content: Vec<u8> = (0..9_u32 << 20).map(|at| (at >> 7) as u8).collect();
+    build::folder(&at);
+    build::file(at.join("large"), &content);
+    let (archive, _) = packed(&scratch, "src");
+    // The field's id and size, its form, 4 MiB a part; three parts.
+    let field = [0x62, 0x63, 29, 0, 1, 0, 0, 0x40, 0];
+    let mut places = archive.windows(field.len()).enumerate();
+    let start = places.find(|(_, found)| *found == field).unwrap().0;
+    let options = extract::Options::default();
+    let extracted_from = |change: &dyn Fn(&mut [u8])| {
+        let mut changed = archive.clone();
+        change(&mut changed[start + 4..]);
+        let [(to, from_file), (piped, from_pipe)] = extracted(&scratch, &changed, &options);
+        // A pipe has no use for the table.
+        from_pipe.unwrap();
+        assert!(std::fs::read(piped.join("src/large")).unwrap() == content);
+        match from_file {
+            Ok(_) => assert!(std::fs::read(to.join("src/large")).unwrap() == content),
+            Err(_) => assert!(!to.exists()),
+        }
+    };
+    extracted_from(&|_| {});
+    extracted_from(&|field| field[0] = 2);
+    extracted_from(&|field| field[3] = 0x20);
+    extracted_from(&|field| field[9] ^= 1);
+    // All parts together are as long as before.
+    extracted_from(&|field| {
+        field[5] -= 1;
+        field[13] += 1;
+    });
+}
+
+#[test]
 fn a_large_file_of_two_names_is_cut_into_parts_twice() {
     let scratch = Scratch::new();
     let at = scratch.path("src");

@@ -9,10 +9,10 @@ use std::ops::Range;
 
 use crate::archive::Section;
 use crate::archive::zipped::member;
-use crate::dest::writer::{NewFile, Site, Writer};
+use crate::dest::writer::{NewFile, Shared, Site, Writer};
 use crate::entry::MemberKind;
 use crate::error::{Refusal, Result};
-use crate::format::zip::{Directory, Inflater, ZipEntry, decode, decode_whole};
+use crate::format::zip::{Directory, Inflater, Part, ZipEntry, decode, decode_part, decode_whole};
 use crate::format::{ReadAt, apple_double};
 use crate::pool::{self, Queue};
 use crate::progress::{Phase, Progress};
@@ -41,14 +41,39 @@ struct Slot<'d> {
 }
 
 impl Slot<'_> {
-    /// Data may be much longer than what it decodes to.
     fn is_large(&self) -> bool {
-        self.entry.uncompressed_size > WHOLE || self.data.end - self.data.start > WHOLE
+        is_large(self.entry, &self.data)
     }
 }
 
-/// Slots that one worker extracts at a time.
-type Batch = Range<usize>;
+/// A large file that several workers write: each part of the data for itself.
+struct Parted<'d> {
+    entry: &'d ZipEntry,
+    data: Range<u64>,
+    parts: &'d [Part],
+    shared: Shared,
+}
+
+/// Data may be much longer than what it decodes to.
+fn is_large(entry: &ZipEntry, data: &Range<u64>) -> bool {
+    entry.uncompressed_size > WHOLE || data.end - data.start > WHOLE
+}
+
+/// All files that are to be made.
+#[derive(Default)]
+struct Files<'d> {
+    /// In the order of their data.
+    slots: Vec<Slot<'d>>,
+    parted: Vec<Parted<'d>>,
+}
+
+/// What one worker extracts at a time.
+enum Job {
+    /// Some slots.
+    Slots(Range<usize>),
+    /// A part of a large file: the numbers of both.
+    Part(usize, usize),
+}
 
 /// Extracts the zip `file` of `length` bytes.
 pub(super) fn extract(
@@ -61,7 +86,7 @@ pub(super) fn extract(
     progress: &dyn Progress,
 ) -> Result<()> {
     let directory = Directory::read(file, length).map_err(|refusal| intake.refused(refusal))?;
-    let slots = plan(file, &directory, intake)?;
+    let files = plan(file, &directory, intake)?;
     let announced = intake.tree.meter.check_announced(length);
     announced.map_err(|refusal| intake.refused(refusal))?;
     check(intake)?;
@@ -72,7 +97,7 @@ pub(super) fn extract(
     intake.make_dirs(site, threads, progress)?;
     let total = intake.tree.counts.total();
     let intake = &*intake;
-    let work = |queue: &mut Queue<'_, Batch>| {
+    let work = |queue: &mut Queue<'_, Job>| {
         let mut worker = Worker {
             file,
             intake,
@@ -81,26 +106,26 @@ pub(super) fn extract(
             stored: Vec::new(),
             raw: Vec::new(),
         };
-        while let Some(batch) = queue.next() {
-            worker.extract(&slots[batch])?;
+        while let Some(job) = queue.next() {
+            match job {
+                Job::Slots(range) => worker.extract(&files.slots[range])?,
+                Job::Part(file, part) => worker.extract_part(&files.parted[file], part)?,
+            }
         }
         Ok(())
     };
     let report = || progress.report(&site.counters.status(Phase::Extracting, total));
-    pool::run(threads, batches(&slots), work, report)?;
+    pool::run(threads, jobs(&files), work, report)?;
     Ok(())
 }
 
 /// Takes all members into the tree, and notes the files among them in the order
 /// of their data.
-fn plan<'d>(
-    file: &File,
-    directory: &'d Directory,
-    intake: &mut Intake<'_>,
-) -> Result<Vec<Slot<'d>>> {
+fn plan<'d>(file: &File, directory: &'d Directory, intake: &mut Intake<'_>) -> Result<Files<'d>> {
     let ranges = directory.check_all_local(file);
     let ranges = ranges.map_err(|refusal| intake.refused(refusal))?;
-    let mut slots = Vec::with_capacity(ranges.len());
+    let mut files = Files::default();
+    files.slots.reserve(ranges.len());
     for (entry, data) in directory.entries().iter().zip(ranges) {
         let is_left_out = intake.apple_double == AppleDouble::Skip
             && is_from_macos(file, entry, &data).map_err(|refusal| intake.refused(refusal))?;
@@ -110,15 +135,22 @@ fn plan<'d>(
         let member = member(file, directory, entry).map_err(|refusal| intake.refused(refusal))?;
         match intake.accept(&member)? {
             Accepted::LeftOut | Accepted::Other(_) => {}
-            Accepted::File(node) => slots.push(Slot {
-                entry,
-                data,
-                new: intake.tree.new_file(node, &member),
-            }),
+            Accepted::File(node) => {
+                let new = intake.tree.new_file(node, &member);
+                match entry.parts.as_deref() {
+                    Some(parts) if is_large(entry, &data) => files.parted.push(Parted {
+                        entry,
+                        data,
+                        parts,
+                        shared: Shared::new(new, entry.uncompressed_size),
+                    }),
+                    Some(_) | None => files.slots.push(Slot { entry, data, new }),
+                }
+            }
         }
     }
-    slots.sort_by_key(|slot| slot.data.start);
-    Ok(slots)
+    files.slots.sort_by_key(|slot| slot.data.start);
+    Ok(files)
 }
 
 /// Whether a member is one that macOS added.
@@ -140,30 +172,38 @@ fn is_from_macos(file: &File, entry: &ZipEntry, data: &Range<u64>) -> Result<boo
     Ok(magic == apple_double::MAGIC)
 }
 
-/// Cuts the slots into batches, the large ones last: a worker takes the last
-/// batch first, and nobody waits for a large one at the end.
-fn batches(slots: &[Slot<'_>]) -> Vec<Batch> {
-    let mut batches = Vec::new();
+/// Cuts the files into jobs, the large ones last: a worker takes the last job
+/// first, and nobody waits for a large one at the end.
+fn jobs(files: &Files<'_>) -> Vec<Job> {
+    let slots = &files.slots;
+    let mut jobs = Vec::new();
     let mut large = Vec::new();
     let mut first = 0;
     for (number, slot) in slots.iter().enumerate() {
         if slot.is_large() {
             if first < number {
-                batches.push(first..number);
+                jobs.push(Job::Slots(first..number));
             }
-            large.push(number..number + 1);
+            large.push(Job::Slots(number..number + 1));
             first = number + 1;
         } else if slot.data.end - slots[first].data.start > BATCH && first < number {
-            batches.push(first..number);
+            jobs.push(Job::Slots(first..number));
             first = number;
         }
     }
     if first < slots.len() {
-        batches.push(first..slots.len());
+        jobs.push(Job::Slots(first..slots.len()));
     }
-    batches.reverse();
-    batches.extend(large);
-    batches
+    jobs.reverse();
+    for (number, file) in files.parted.iter().enumerate() {
+        jobs.extend(
+            (0..file.parts.len())
+                .rev()
+                .map(|part| Job::Part(number, part)),
+        );
+    }
+    jobs.extend(large);
+    jobs
 }
 
 struct Worker<'w> {
@@ -180,25 +220,39 @@ impl Worker<'_> {
         match slots {
             [] => Ok(()),
             [slot] if slot.is_large() => self.extract_large(slot),
-            [first, .., last] => self.extract_whole(slots, first.data.start..last.data.end),
-            [only] => self.extract_whole(slots, only.data.clone()),
+            [first, .., last] => self.extract_small(slots, first.data.start..last.data.end),
+            [only] => self.extract_small(slots, only.data.clone()),
         }
     }
 
-    fn extract_whole(&mut self, slots: &[Slot<'_>], range: Range<u64>) -> Result<()> {
-        let refused = |refusal| self.intake.refused(refusal);
-        self.stored.resize((range.end - range.start) as usize, 0);
-        let read = self.file.read_exact_at(&mut self.stored, range.start);
-        read.map_err(|error| refused(Refusal::io(error)))?;
+    fn extract_small(&mut self, slots: &[Slot<'_>], range: Range<u64>) -> Result<()> {
+        self.read(range.clone())?;
         for slot in slots {
             let start = (slot.data.start - range.start) as usize;
             let stored = &self.stored[start..start + (slot.data.end - slot.data.start) as usize];
             let decoded = decode_whole(slot.entry, stored, &mut self.raw, &mut self.inflater);
-            decoded.map_err(refused)?;
+            decoded.map_err(|refusal| self.intake.refused(refusal))?;
             let part = (!self.raw.is_empty()).then_some((0, self.raw.as_slice()));
             self.writer.write_whole(&slot.new, part)?;
         }
         Ok(())
+    }
+
+    fn extract_part(&mut self, file: &Parted<'_>, number: usize) -> Result<()> {
+        let (part, start) = (&file.parts[number], file.data.start);
+        self.read(start + part.stored.start..start + part.stored.end)?;
+        let (stored, raw) = (&self.stored, &mut self.raw);
+        decode_part(part, stored, raw, &mut self.inflater)
+            .map_err(|error| self.intake.refused(file.entry.blame(&Refusal::io(error))))?;
+        self.writer
+            .write_shared(&file.shared, part.content.start, &self.raw)
+    }
+
+    /// Reads the bytes `range` of the archive into `stored`.
+    fn read(&mut self, range: Range<u64>) -> Result<()> {
+        self.stored.resize((range.end - range.start) as usize, 0);
+        let read = self.file.read_exact_at(&mut self.stored, range.start);
+        read.map_err(|error| self.intake.refused(Refusal::io(error)))
     }
 
     fn extract_large(&mut self, slot: &Slot<'_>) -> Result<()> {

@@ -17,7 +17,8 @@ use crate::dest::attributes::Losses;
 use crate::entry::{Member, MemberKind};
 use crate::error::{ErrorKind, Refusal, Result};
 use crate::format::zip::{
-    Method, NewEntry, SizesIn, Width, central_header, data_descriptor, end_records, local_header,
+    Method, NewEntry, PartsWriter, SizesIn, Width, central_header, data_descriptor, end_records,
+    local_header,
 };
 use crate::progress::Progress;
 
@@ -31,8 +32,9 @@ use super::unit::{Reader, Unit};
 /// Bytes of members that one worker packs at a time.
 pub(super) const UNIT: u64 = 1 << 20;
 
-/// Files with more than this are compressed in parts.
-pub(super) const LARGEST_WHOLE: u64 = 16 << 20;
+/// Files with more than this are compressed in parts, and extracted by all
+/// workers.
+pub(super) const LARGEST_WHOLE: u64 = 8 << 20;
 
 /// Content of one part of a large file. A part can't refer to the one before:
 /// at this size that costs less than a hundredth of a per cent.
@@ -106,6 +108,7 @@ struct Large {
     crc32: crc32fast::Hasher,
     compressed: u64,
     uncompressed: u64,
+    parts: PartsWriter,
 }
 
 impl Ledger<Packed> for Directory {
@@ -134,15 +137,18 @@ impl Directory {
                 crc32: crc32fast::Hasher::new(),
                 compressed: 0,
                 uncompressed: 0,
+                parts: PartsWriter::default(),
             });
         }
         let large = self.large.as_mut().expect("a first part comes first");
         large.crc32.combine(&part.crc32);
+        large.parts.push(part.compressed, part.crc32.finalize());
         large.compressed += part.compressed;
         large.uncompressed += part.uncompressed;
         if !part.is_last {
             return Ok(());
         }
+        let parts = large.parts.field(PART);
         let new = NewEntry {
             member: &large.member,
             method: Method::Deflate,
@@ -151,6 +157,7 @@ impl Directory {
             uncompressed_size: large.uncompressed,
             offset: large.offset,
             sizes: SizesIn::Descriptor(width(large.member.size)),
+            parts: parts.as_deref(),
         };
         data_descriptor(&new, bytes)?;
         central_header(&new, &mut self.bytes)?;
@@ -168,6 +175,7 @@ fn new_entry(entry: &Entry) -> NewEntry<'_> {
         uncompressed_size: entry.uncompressed_size,
         offset: 0,
         sizes: SizesIn::Header,
+        parts: None,
     }
 }
 
@@ -315,6 +323,7 @@ impl ZipPacker<'_> {
                 uncompressed_size: 0,
                 offset: 0,
                 sizes: SizesIn::Descriptor(width(member.size)),
+                parts: None,
             };
             local_header(&new, &mut packed.bytes).map_err(refused)?;
         }

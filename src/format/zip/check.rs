@@ -13,10 +13,6 @@ use super::local::Sums;
 use super::method::{Decoder, Method};
 use crate::error::Refusal;
 
-/// What Deflate makes at most of one byte: 258 bytes from two bits, less the
-/// bits of the block around them.
-const DEFLATE_RATIO: u64 = 1032;
-
 /// A reader of the content of `entry`, from its compressed data on.
 pub(crate) fn decode<R: BufRead>(entry: &ZipEntry, raw: R) -> Result<Checked<R>, Refusal> {
     Checked::known(entry.method, entry.flags, entry.sums(), raw)
@@ -32,7 +28,7 @@ pub(crate) fn decode_whole(
 ) -> Result<(), Refusal> {
     let decoded = match entry.method {
         // Not cleared: all of it is written over, and zeros would be written first.
-        Method::Deflate => inflate_whole(entry, compressed, out, inflater),
+        Method::Deflate => inflater.inflate(compressed, &[], entry.sums(), out),
         Method::Stored => {
             out.clear();
             out.extend_from_slice(compressed);
@@ -46,20 +42,6 @@ pub(crate) fn decode_whole(
         }
     };
     decoded.map_err(|error| entry.blame(&Refusal::io(error)))
-}
-
-fn inflate_whole(
-    entry: &ZipEntry,
-    compressed: &[u8],
-    out: &mut Vec<u8>,
-    inflater: &mut Inflater,
-) -> io::Result<()> {
-    if entry.uncompressed_size > (compressed.len() as u64).saturating_mul(DEFLATE_RATIO) {
-        return Err(wrong("it declares more content than its data can hold"));
-    }
-    let size = usize::try_from(entry.uncompressed_size)
-        .map_err(|_| wrong("its content is too large for this machine"))?;
-    inflater.inflate(compressed, entry.sums(), size, out)
 }
 
 fn match_sums(entry: &ZipEntry, content: &[u8]) -> io::Result<()> {
@@ -203,7 +185,7 @@ impl<R: BufRead> Read for Checked<R> {
     }
 }
 
-fn wrong(cause: &'static str) -> io::Error {
+pub(super) fn wrong(cause: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, cause)
 }
 

@@ -10,7 +10,9 @@
 use std::io::{self, BufRead};
 
 use super::extra::{Extras, Wide};
+use super::local::Sums;
 use super::method::Method;
+use super::parts::{self, Part};
 use super::records::{CentralHeader, flag, system};
 use super::time;
 use crate::entry::{Member, MemberKind};
@@ -59,6 +61,8 @@ pub(crate) struct ZipEntry {
     pub(crate) tells_mode: bool,
     /// Whether the time is DOS's: of two seconds, in a zone that nobody names.
     pub(crate) has_dos_time: bool,
+    /// The parts that its data is made of, where the archive tells.
+    pub(crate) parts: Option<Box<[Part]>>,
     /// Where the next member or the directory begins.
     pub(super) span_end: u64,
     /// The name as it is stored.
@@ -99,9 +103,15 @@ impl ZipEntry {
         if wide.disk != 0 {
             return Err(Refusal::malformed("it is on another disk"));
         }
+        let method = Method::from_number(header.method)?;
+        let sums = Sums {
+            crc32: header.crc32,
+            compressed_size: wide.compressed_size,
+            uncompressed_size: wide.uncompressed_size,
+        };
         let entry = Self {
             member: member(header, name, &extras, wide.uncompressed_size)?,
-            method: Method::from_number(header.method)?,
+            method,
             crc32: header.crc32,
             compressed_size: wide.compressed_size,
             uncompressed_size: wide.uncompressed_size,
@@ -109,6 +119,9 @@ impl ZipEntry {
             flags: header.flags,
             tells_mode: tells_mode(header),
             has_dos_time: extras.modified().is_none(),
+            parts: extras
+                .parts
+                .and_then(|field| parts::read(field, method, sums)),
             span_end: 0,
             name: name.into(),
         };

@@ -20,6 +20,7 @@ pub(super) struct Extras<'a> {
     ntfs: Option<Timestamp>,
     unix: Option<Timestamp>,
     pub(super) owner: Option<(u64, u64)>,
+    pub(super) parts: Option<&'a [u8]>,
 }
 
 /// The numbers of a header that may stand in the Zip64 field instead.
@@ -73,6 +74,7 @@ impl<'a> Extras<'a> {
             extra::UNIX_TIMES => self.unix = Some(unix_times(field)?),
             extra::UNICODE_PATH => unicode_path(field, name)?,
             extra::UNIX_OWNER => self.owner = unix_owner(field)?,
+            extra::PARTS => self.parts = Some(field),
             extra::AES | extra::STRONG_ENCRYPTION => {
                 return Err(Refusal::new(ErrorKind::Encrypted, "it is encrypted"));
             }
@@ -121,10 +123,11 @@ impl<'a> Extras<'a> {
 struct Seen(u8);
 
 impl Seen {
-    const READ: [u16; 6] = [
+    const READ: [u16; 7] = [
         extra::UNIX_TIMES,
         extra::ZIP64,
         extra::TIMESTAMP,
+        extra::PARTS,
         extra::UNICODE_PATH,
         extra::NTFS,
         extra::UNIX_OWNER,

@@ -17,6 +17,7 @@ mod inflate;
 mod input;
 mod local;
 mod method;
+mod parts;
 mod read;
 mod records;
 mod stream;
@@ -33,6 +34,7 @@ pub(crate) use check::{decode, decode_whole};
 pub(crate) use entry::ZipEntry;
 pub(crate) use inflate::Inflater;
 pub(crate) use method::Method;
+pub(crate) use parts::{Part, PartsWriter, decode_part};
 pub(crate) use read::Directory;
 pub(crate) use stream::{LocalEntry, StreamReader};
 pub(crate) use write::{

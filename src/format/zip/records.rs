@@ -196,6 +196,8 @@ pub(super) mod extra {
     pub(in super::super) const TIMESTAMP: u16 = 0x5455;
     /// Unix times, Info-ZIP's first generation, which macOS still writes.
     pub(in super::super) const UNIX_TIMES: u16 = 0x5855;
+    /// The parts of a large member, our own: `bc`.
+    pub(in super::super) const PARTS: u16 = 0x6362;
     /// Unicode path, 4.6.9.
     pub(in super::super) const UNICODE_PATH: u16 = 0x7075;
     /// Unix user and group, Info-ZIP's third generation.

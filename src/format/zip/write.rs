@@ -36,6 +36,8 @@ pub(crate) struct NewEntry<'m> {
     /// Where its local header begins.
     pub(crate) offset: u64,
     pub(crate) sizes: SizesIn,
+    /// The field of its parts, from a [`PartsWriter`](super::PartsWriter).
+    pub(crate) parts: Option<&'m [u8]>,
 }
 
 /// Where a local header's CRC-32 and sizes stand.
@@ -154,6 +156,9 @@ pub(crate) fn central_header(entry: &NewEntry<'_>, out: &mut Vec<u8>) -> Result<
     }
     fields.extend_from_slice(&common.timestamp);
     append_exact_time(entry.member.modified, &mut fields);
+    if let Some(parts) = entry.parts {
+        append_field(extra::PARTS, parts, &mut fields);
+    }
     let width = match entry.sizes {
         SizesIn::Header | SizesIn::Descriptor(Width::Four) if wide.is_empty() => Width::Four,
         SizesIn::Header | SizesIn::Descriptor(Width::Four | Width::Eight) => Width::Eight,

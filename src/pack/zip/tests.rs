@@ -140,6 +140,7 @@ fn parts(made: &Made, cuts: &[usize], coder: &mut Coder) -> Vec<Packed> {
                 uncompressed_size: 0,
                 offset: 0,
                 sizes: SizesIn::Descriptor(width(member.size)),
+                parts: None,
             };
             local_header(&new, &mut bytes).unwrap();
         }

@@ -120,6 +120,7 @@ fn archive(parts: &[Part]) -> Vec<u8> {
             uncompressed_size: part.content.len() as u64,
             offset: bytes.len() as u64,
             sizes: part.sizes,
+            parts: None,
         };
         write::local_header(&entry, &mut bytes).unwrap();
         bytes.extend_from_slice(&packed);

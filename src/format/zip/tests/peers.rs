@@ -48,6 +48,7 @@ fn sizes_and_offsets_above_4_gib() {
             uncompressed_size: size,
             offset: 0,
             sizes,
+            parts: None,
         };
         write::local_header(&entry, &mut head).unwrap();
         write::data_descriptor(&entry, &mut tail).unwrap();
@@ -87,6 +88,7 @@ fn a_descriptor_of_four_bytes_holds_no_more() {
         uncompressed_size: 1 << 32,
         offset: 0,
         sizes: SizesIn::Descriptor(Width::Four),
+        parts: None,
     };
     assert!(write::data_descriptor(&entry, &mut Vec::new()).is_err());
 }
@@ -104,6 +106,7 @@ fn what_a_zip_cannot_hold_is_refused() {
             uncompressed_size: 0,
             offset: 0,
             sizes: SizesIn::Header,
+            parts: None,
         };
         for append in [write::local_header, write::central_header] {
             let refusal = append(&entry, &mut Vec::new()).unwrap_err();
