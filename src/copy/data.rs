@@ -10,6 +10,7 @@ use std::io;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
+use crate::dest::storage::{Layout, Storage};
 use crate::sys::{self, Extent, Stat};
 
 /// Bytes read and written at a time. 256 KiB stay in the second-level cache
@@ -17,10 +18,6 @@ use crate::sys::{self, Extent, Stat};
 /// against 40.2 ms with 64 KiB, 43.4 ms with 1 MiB and 44.6 ms with
 /// `copy_file_range` (docs/performance.md).
 pub(crate) const BUFFER: usize = 256 * 1024;
-
-/// Files from this size on get their storage reserved first, where that gains
-/// anything: below it the extra call costs what it saves.
-const ALLOCATE_FROM: u64 = 64 * 1024;
 
 /// Whether copies share storage with the original.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -79,7 +76,7 @@ pub(crate) enum Fault {
 pub(crate) struct Route {
     rank: AtomicU8,
     reflink: Reflink,
-    allocates: bool,
+    storage: Storage,
     used: [AtomicBool; 3],
 }
 
@@ -92,7 +89,7 @@ const DEVICES: usize = 16;
 pub(crate) struct Routes {
     reflink: Reflink,
     offloads: bool,
-    allocates: bool,
+    storage: Storage,
     known: [OnceLock<(u64, Route)>; DEVICES],
     last: Route,
 }
@@ -101,13 +98,13 @@ impl Routes {
     /// Prepares routes to the device of `destination`.
     pub(crate) fn new(destination: &sys::Dir, reflink: Reflink) -> Self {
         let offloads = sys::offloads_copies(destination);
-        let allocates = sys::gains_from_allocation(destination);
+        let storage = Storage::of(destination, u64::MAX);
         Self {
             reflink,
             offloads,
-            allocates,
+            storage,
             known: Default::default(),
-            last: Route::new(Method::ReadWrite, reflink, allocates),
+            last: Route::new(Method::ReadWrite, reflink, storage),
         }
     }
 
@@ -127,7 +124,7 @@ impl Routes {
             Reflink::Auto | Reflink::Always => Method::Reflink,
             Reflink::Never => self.below_reflink(),
         };
-        Route::new(first, self.reflink, self.allocates)
+        Route::new(first, self.reflink, self.storage)
     }
 
     fn below_reflink(&self) -> Method {
@@ -157,11 +154,11 @@ pub(crate) struct Pair<'f> {
 }
 
 impl Route {
-    fn new(first: Method, reflink: Reflink, allocates: bool) -> Self {
+    fn new(first: Method, reflink: Reflink, storage: Storage) -> Self {
         Self {
             rank: AtomicU8::new(first as u8),
             reflink,
-            allocates,
+            storage,
             used: Default::default(),
         }
     }
@@ -209,17 +206,11 @@ impl Route {
 
     /// Gives the new file its size, and its storage where that gains anything.
     pub(crate) fn prepare(&self, to: &File, stat: &Stat) -> io::Result<()> {
-        let is_sparse = is_sparse(stat);
-        if self.allocates && !is_sparse && stat.size >= ALLOCATE_FROM {
-            match sys::allocate(to, stat.size) {
-                Err(error) if sys::is_unsupported(&error) => {}
-                result => return result,
-            }
-        }
-        match is_sparse {
-            true => sys::set_len(to, stat.size),
-            false => Ok(()),
-        }
+        let layout = match is_sparse(stat) {
+            true => Layout::Sparse,
+            false => Layout::Dense,
+        };
+        self.storage.prepare(to, stat.size, layout)
     }
 
     /// Copies the bytes from `start` to `end`, leaving out holes.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::dest::attributes::{self, Attributes};
+use crate::dest::writer::tampered;
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::NodeId;
 use crate::pool::Queue;
@@ -202,7 +203,7 @@ impl<'s> Worker<'s> {
         let stat =
             sys::stat_file(&created).map_err(|error| shared.create_error(large.node, error))?;
         if !stat.is_same_object(&large.created) {
-            return Err(shared.tampered(large.node));
+            return Err(tampered(shared.target_path(large.node)));
         }
         let route = shared.routes.for_source(found.device);
         let pair = Pair {
@@ -271,16 +272,6 @@ impl Shared<'_> {
             "it changed while it was copied",
         )
         .with_hint("stop what writes to the source, and copy again")
-    }
-
-    /// The error of a staging folder that somebody else wrote to.
-    pub(super) fn tampered(&self, node: NodeId) -> Error {
-        Error::new(
-            ErrorKind::Tampered,
-            "write",
-            self.target_path(node),
-            "another program changed the staging folder",
-        )
     }
 
     fn fault(&self, node: NodeId, fault: Fault) -> Error {

@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::dest::attributes::{self, Attributes, Losses, Ownership, Rules};
-use crate::error::{Error, ErrorKind, Result};
+use crate::dest::writer::{create_error, tampered};
+use crate::error::{Error, Result};
 use crate::handles::{CannotEnter, Handles, limit_for};
 use crate::plan::{NodeId, NodeKind, Plan};
 use crate::pool::{self, Queue};
@@ -361,7 +362,7 @@ impl<'s> Shared<'s> {
                 .enter(self.target_plan(), node)
                 .map_err(
                     |CannotEnter { node, source }| match sys::is_not_a_real_dir(&source) {
-                        true => self.tampered(node),
+                        true => tampered(self.target_path(node)),
                         false => Error::io("open", self.target_path(node), source),
                     },
                 )?;
@@ -452,15 +453,7 @@ impl<'s> Shared<'s> {
     /// The error of making something in a folder that nobody else writes to: a
     /// name that is taken there is taken by another name of the same tree.
     pub(super) fn create_error(&self, node: NodeId, error: io::Error) -> Error {
-        let path = self.target_path(node);
-        if error.kind() == io::ErrorKind::AlreadyExists {
-            let cause = "another name of the source is the same name on this file system";
-            return Error::new(ErrorKind::NameCollision, "create", path, cause);
-        }
-        if sys::is_bad_name(&error) {
-            return Error::io("create", path, error).with_kind(ErrorKind::BadName);
-        }
-        Error::io("create", path, error)
+        create_error(self.target_path(node), error, "another name of the source")
     }
 }
 

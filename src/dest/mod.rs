@@ -12,6 +12,7 @@ pub(crate) mod deliver;
 pub(crate) mod merge;
 pub(crate) mod publish;
 pub(crate) mod remove;
+pub(crate) mod storage;
 pub(crate) mod writer;
 
 use std::io;

@@ -18,14 +18,11 @@ use crate::progress::Counters;
 use crate::sys::{self, Dir, Stat};
 
 use super::attributes::{self, Attributes, Losses, Rules};
-
-/// Files from this size on get their storage reserved first, where that gains
-/// anything (docs/performance.md).
-const ALLOCATE_FROM: u64 = 64 * 1024;
+use super::storage::{Layout, Storage};
 
 /// No more than this is reserved at once: an archive may declare any size, and
 /// a disk that is full for a moment is full for all others too.
-const ALLOCATE_MOST: u64 = 64 << 20;
+const RESERVE_MOST: u64 = 64 << 20;
 
 /// Where new files go, and what all workers share.
 pub(crate) struct Site<'s> {
@@ -35,7 +32,7 @@ pub(crate) struct Site<'s> {
     pub rules: Rules,
     pub losses: Losses,
     pub counters: Counters,
-    allocates: bool,
+    storage: Storage,
     threads: usize,
 }
 
@@ -85,7 +82,7 @@ impl<'s> Site<'s> {
             rules,
             losses: Losses::default(),
             counters: Counters::default(),
-            allocates: sys::gains_from_allocation(root),
+            storage: Storage::of(root, RESERVE_MOST),
             threads,
         }
     }
@@ -116,16 +113,7 @@ impl<'s> Site<'s> {
 
     /// The error of making something in a folder that nobody else writes to.
     pub(crate) fn create_error(&self, path: PathBuf, error: io::Error) -> Error {
-        if error.kind() == io::ErrorKind::AlreadyExists {
-            let cause = "another member is the same name on this file system";
-            return Error::new(ErrorKind::NameCollision, "create", path, cause);
-        }
-        let is_bad = sys::is_bad_name(&error);
-        let error = Error::io("create", path, error);
-        match is_bad {
-            true => error.with_kind(ErrorKind::BadName),
-            false => error,
-        }
+        create_error(path, error, "another member")
     }
 
     /// The error of a folder that was made and can't be entered.
@@ -134,19 +122,6 @@ impl<'s> Site<'s> {
             true => tampered(path),
             false => Error::io("open", path, lost.source),
         }
-    }
-
-    fn prepare(&self, to: &File, new: &NewFile) -> io::Result<()> {
-        if new.has_holes {
-            return sys::set_len(to, new.size);
-        }
-        if self.allocates && new.size >= ALLOCATE_FROM {
-            match sys::allocate(to, new.size.min(ALLOCATE_MOST)) {
-                Err(error) if sys::is_unsupported(&error) => {}
-                result => return result,
-            }
-        }
-        Ok(())
     }
 }
 
@@ -189,7 +164,12 @@ impl Writer<'_> {
         let dir = entered.map_err(|lost| site.enter_error(path(), lost))?;
         let file = sys::create_file(dir, &new.name, mode)
             .map_err(|error| site.create_error(path(), error))?;
-        site.prepare(&file, new)
+        let layout = match new.has_holes {
+            true => Layout::Sparse,
+            false => Layout::Dense,
+        };
+        site.storage
+            .prepare(&file, new.size, layout)
             .map_err(|error| Error::io("write", path(), error))?;
         Ok(file)
     }
@@ -273,7 +253,22 @@ impl Writer<'_> {
 }
 
 /// The error of a staging folder that somebody else wrote to.
-fn tampered(path: PathBuf) -> Error {
+pub(crate) fn tampered(path: PathBuf) -> Error {
     let cause = "another program changed the staging folder";
     Error::new(ErrorKind::Tampered, "write", path, cause)
+}
+
+/// The error of making something at `path` in a folder that nobody else writes
+/// to: a name that is taken is `other`'s.
+pub(crate) fn create_error(path: PathBuf, error: io::Error, other: &str) -> Error {
+    if error.kind() == io::ErrorKind::AlreadyExists {
+        let cause = format!("{other} is the same name on this file system");
+        return Error::new(ErrorKind::NameCollision, "create", path, cause);
+    }
+    let is_bad = sys::is_bad_name(&error);
+    let error = Error::io("create", path, error);
+    match is_bad {
+        true => error.with_kind(ErrorKind::BadName),
+        false => error,
+    }
 }
