@@ -681,3 +681,31 @@ fn modes_are_those_of_the_archive_without_special_bits() {
     assert_eq!(tool.mode, 0o755);
     assert!(matches!(tool.kind, Kind::File { size: 1, .. }));
 }
+
+#[test]
+fn chosen_members_come_out_of_an_archive_that_is_damaged_elsewhere() {
+    let scratch = Scratch::new();
+    let app = scratch.path("app");
+    folder(&app);
+    let mut seed = 1_u32;
+    let noise = std::iter::repeat_with(|| {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (seed >> 24) as u8
+    });
+    file(app.join("large"), noise.take(13 << 20).collect::<Vec<u8>>());
+    file(app.join("small"), "small");
+    for format in ["tar.zst", "zip"] {
+        let archive = format!("app.{format}");
+        let run = |arguments: &[&str]| bundlecp(scratch.root(), arguments).status;
+        assert_eq!(run(&["pack", "app", "-o", &archive]), 0);
+        let mut bytes = std::fs::read(scratch.path(&archive)).unwrap();
+        bytes[1 << 20] ^= 1;
+        std::fs::write(scratch.path(&archive), bytes).unwrap();
+        assert_eq!(run(&["extract", &archive, "-C", "all"]), 4, "{format}");
+        assert!(!scratch.path("all").exists());
+        let chosen = run(&["extract", &archive, "app/small", "-C", format]);
+        assert_eq!(chosen, 0, "{format}");
+        let content = std::fs::read(scratch.path(format).join("app/small"));
+        assert_eq!(content.unwrap(), b"small");
+    }
+}
