@@ -119,15 +119,16 @@ fn phase(status: &Status) -> &'static str {
 }
 
 fn draw(bar: &ProgressBar, status: &Status) {
+    // Each call may draw: what a style shows is set before the style.
+    bar.set_prefix(phase(status));
+    bar.set_message(entries(status));
+    bar.set_position(status.bytes);
     if let (Some(total), None) = (status.bytes_total, bar.length()) {
         bar.set_length(total);
         bar.set_style(bytes());
     } else if bar.length().is_none() && status.bytes > 0 {
         bar.set_style(stream());
     }
-    bar.set_prefix(phase(status));
-    bar.set_message(entries(status));
-    bar.set_position(status.bytes);
 }
 
 fn spinner() -> ProgressStyle {
@@ -140,7 +141,7 @@ fn stream() -> ProgressStyle {
 }
 
 fn bytes() -> ProgressStyle {
-    style("{prefix} [{bar:28}] {bytes} of {total_bytes}, {msg}, {binary_bytes_per_sec}, {eta} left")
+    style("{prefix} [{wide_bar}] {bytes} of {total_bytes}, {msg}, {binary_bytes_per_sec}, {eta} left")
 }
 
 fn style(template: &str) -> ProgressStyle {
