@@ -683,7 +683,7 @@ fn modes_are_those_of_the_archive_without_special_bits() {
 }
 
 #[test]
-fn chosen_members_come_out_of_an_archive_that_is_damaged_elsewhere() {
+fn chosen_members_come_out_of_a_zip_that_is_damaged_elsewhere() {
     let scratch = Scratch::new();
     let app = scratch.path("app");
     folder(&app);
@@ -694,18 +694,14 @@ fn chosen_members_come_out_of_an_archive_that_is_damaged_elsewhere() {
     });
     file(app.join("large"), noise.take(13 << 20).collect::<Vec<u8>>());
     file(app.join("small"), "small");
-    for format in ["tar.zst", "zip"] {
-        let archive = format!("app.{format}");
-        let run = |arguments: &[&str]| bundlecp(scratch.root(), arguments).status;
-        assert_eq!(run(&["pack", "app", "-o", &archive]), 0);
-        let mut bytes = std::fs::read(scratch.path(&archive)).unwrap();
-        bytes[1 << 20] ^= 1;
-        std::fs::write(scratch.path(&archive), bytes).unwrap();
-        assert_eq!(run(&["extract", &archive, "-C", "all"]), 4, "{format}");
-        assert!(!scratch.path("all").exists());
-        let chosen = run(&["extract", &archive, "app/small", "-C", format]);
-        assert_eq!(chosen, 0, "{format}");
-        let content = std::fs::read(scratch.path(format).join("app/small"));
-        assert_eq!(content.unwrap(), b"small");
-    }
+    let run = |arguments: &[&str]| bundlecp(scratch.root(), arguments).status;
+    assert_eq!(run(&["pack", "app", "-o", "app.zip"]), 0);
+    let mut bytes = std::fs::read(scratch.path("app.zip")).unwrap();
+    bytes[1 << 20] ^= 1;
+    std::fs::write(scratch.path("app.zip"), bytes).unwrap();
+    assert_eq!(run(&["extract", "app.zip", "-C", "all"]), 4);
+    assert!(!scratch.path("all").exists());
+    assert_eq!(run(&["extract", "app.zip", "app/small", "-C", "one"]), 0);
+    let content = std::fs::read(scratch.path("one/app/small"));
+    assert_eq!(content.unwrap(), b"small");
 }

@@ -3,9 +3,10 @@
 //! Such an archive ends with an index of its members. The index and the table
 //! of frames together say what each frame holds, so everything is checked
 //! before the first byte is written, and each frame is compared with the index
-//! while it is extracted; frames of which nothing was chosen are passed over.
-//! An index that doesn't fit its frames is not used; the archive is then read
-//! as a stream, as any other reader does.
+//! while it is extracted. So is every frame of which nothing was chosen: one
+//! that lies about its members may hide or invent what was. An index that
+//! doesn't fit its frames is not used; the archive is then read as a stream,
+//! as any other reader does.
 
 use std::fs::File;
 
@@ -26,8 +27,6 @@ use super::tree::Accepted;
 /// What becomes of a member.
 enum Slot {
     LeftOut,
-    /// It is made from what the tree remembers.
-    Other,
     File(NodeId),
     /// It goes on in another frame.
     Shared(Box<Shared>),
@@ -70,8 +69,7 @@ pub(super) fn extract(
     };
     let report = || progress.report(&site.counters.status(Phase::Extracting, total));
     // A worker takes the newest of its own jobs, the others the oldest.
-    let parts = index.parts.iter().filter(|part| frames.needs(part));
-    pool::run(threads, parts.rev().cloned(), work, report)?;
+    pool::run(threads, index.parts.iter().rev().cloned(), work, report)?;
     Ok(())
 }
 
@@ -91,8 +89,7 @@ fn plan(
     let mut slots = Vec::with_capacity(index.members.len());
     for (number, member) in index.members.iter().enumerate() {
         let slot = match intake.accept(member)? {
-            Accepted::LeftOut => Slot::LeftOut,
-            Accepted::Other(_) => Slot::Other,
+            Accepted::LeftOut | Accepted::Other(_) => Slot::LeftOut,
             Accepted::File(node) if spans.binary_search(&number).is_ok() => {
                 let new = intake.tree.new_file(node, member);
                 Slot::Shared(Box::new(Shared::new(new, tar::stored_size(member))))
@@ -117,14 +114,6 @@ struct Frames<'f> {
 }
 
 impl Frames<'_> {
-    /// Whether `part` is decoded: not if all members in it are left out.
-    fn needs(&self, part: &Holding) -> bool {
-        let continued = part.continued.map(|(member, _)| member);
-        let mut members = (part.first..part.first + part.count).chain(continued);
-        let is_empty = part.count == 0 && continued.is_none();
-        is_empty || members.any(|member| !matches!(self.slots[member], Slot::LeftOut))
-    }
-
     /// Writes content of a member: all of it, or a part of one that others
     /// write to as well.
     fn write<'p>(
@@ -134,7 +123,7 @@ impl Frames<'_> {
         parts: impl Iterator<Item = (u64, &'p [u8])>,
     ) -> Result<()> {
         match &self.slots[member] {
-            Slot::LeftOut | Slot::Other => Ok(()),
+            Slot::LeftOut => Ok(()),
             Slot::File(node) => {
                 let new = self.intake.tree.new_file(*node, &self.members[member]);
                 writer.write_whole(&new, parts)
@@ -256,7 +245,7 @@ impl Worker<'_> {
                 .into_iter()
                 .map(|(offset, range)| (offset, &bytes[range]));
             match &frames.slots[last] {
-                Slot::LeftOut | Slot::Other => {}
+                Slot::LeftOut => {}
                 Slot::Shared(_) => frames.write(&mut self.writer, last, parts)?,
                 Slot::File(_) => return Err(frames.intake.refused(differs())),
             }
