@@ -7,7 +7,7 @@ mod common;
 use std::io::{Cursor, Read, Write};
 use std::path::{Path, PathBuf};
 
-use bundlecp::{Silent, extract, pack};
+use bundlecp::{ErrorKind, Silent, extract, pack};
 use common::snapshot::{Kind, Snapshot};
 use common::{Scratch, build};
 use zip::ZipWriter;
@@ -212,27 +212,56 @@ fn a_table_of_parts_is_a_claim() {
     let mut places = archive.windows(field.len()).enumerate();
     let start = places.find(|(_, found)| *found == field).unwrap().0;
     let options = extract::Options::default();
-    let extracted_from = |change: &dyn Fn(&mut [u8])| {
+    let from_file = |change: &dyn Fn(&mut [u8])| {
         let mut changed = archive.clone();
         change(&mut changed[start + 4..]);
-        let [(to, from_file), (piped, from_pipe)] = extracted(&scratch, &changed, &options);
+        let [(to, of_file), (piped, of_pipe)] = extracted(&scratch, &changed, &options);
         // A pipe has no use for the table.
-        from_pipe.unwrap();
+        of_pipe.unwrap();
         assert!(std::fs::read(piped.join("src/large")).unwrap() == content);
-        match from_file {
+        match &of_file {
             Ok(_) => assert!(std::fs::read(to.join("src/large")).unwrap() == content),
             Err(_) => assert!(!to.exists()),
         }
+        of_file.map(drop).map_err(|error| error.kind())
     };
-    extracted_from(&|_| {});
-    extracted_from(&|field| field[0] = 2);
-    extracted_from(&|field| field[3] = 0x20);
-    extracted_from(&|field| field[9] ^= 1);
+    assert_eq!(from_file(&|_| {}), Ok(()));
+    // What doesn't fit is not used.
+    assert_eq!(from_file(&|field| field[0] = 2), Ok(()));
+    assert_eq!(from_file(&|field| field[3] = 0x20), Ok(()));
+    assert_eq!(from_file(&|field| field[9] ^= 1), Ok(()));
     // All parts together are as long as before.
-    extracted_from(&|field| {
+    let moved = |field: &mut [u8]| {
         field[5] -= 1;
         field[13] += 1;
-    });
+    };
+    assert_eq!(from_file(&moved), Err(ErrorKind::Malformed));
+}
+
+#[test]
+fn holes_are_zeros_as_any_other() {
+    let scratch = Scratch::new();
+    let size = 21 << 20;
+    for name in ["holes", "zeros"] {
+        let at = scratch.path(name).join("src");
+        std::fs::create_dir(scratch.path(name)).unwrap();
+        build::folder(&at);
+        build::file(
+            at.join("large"),
+            vec![0; if name == "zeros" { size } else { 0 }],
+        );
+        let large = std::fs::File::options().write(true).open(at.join("large"));
+        large.unwrap().set_len(size as u64).unwrap();
+        build::age(&at);
+    }
+    let [(holes, _), (zeros, _)] = ["holes/src", "zeros/src"].map(|at| packed(&scratch, at));
+    assert!(holes == zeros);
+    assert_eq!(holes.windows(4).filter(|at| at == b"PK\x01\x02").count(), 2);
+    // Four bytes of the table, behind its size and form.
+    assert!(
+        holes.windows(6).any(|at| at == b"\x62\x63\x35\0\x01\0"),
+        "in parts"
+    );
 }
 
 #[test]

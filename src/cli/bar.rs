@@ -141,7 +141,9 @@ fn stream() -> ProgressStyle {
 }
 
 fn bytes() -> ProgressStyle {
-    style("{prefix} [{wide_bar}] {bytes} of {total_bytes}, {msg}, {binary_bytes_per_sec}, {eta} left")
+    style(
+        "{prefix} [{wide_bar}] {bytes} of {total_bytes}, {msg}, {binary_bytes_per_sec}, {eta} left",
+    )
 }
 
 fn style(template: &str) -> ProgressStyle {

@@ -146,8 +146,8 @@ fn bzip2_stream(level: Compression, data: &[u8], out: &mut Vec<u8>) -> Result<()
 /// A context whose frames carry a checksum; their size they carry anyway.
 pub(super) fn zstd_context(level: i32) -> Result<CCtx<'static>, Refusal> {
     let mut context = CCtx::create();
-    set(&mut context, CParameter::CompressionLevel(level))?;
-    set(&mut context, CParameter::ChecksumFlag(true))?;
+    set_parameter(&mut context, CParameter::CompressionLevel(level))?;
+    set_parameter(&mut context, CParameter::ChecksumFlag(true))?;
     Ok(context)
 }
 
@@ -165,17 +165,20 @@ fn unit_context(level: i32, unit: usize) -> Result<CCtx<'static>, Refusal> {
     const DEFAULT_LEVEL: i32 = 3;
     let mut context = zstd_context(level)?;
     let window = unit.next_power_of_two().ilog2();
-    set(
+    set_parameter(
         &mut context,
         CParameter::WindowLog(window.clamp(10, LARGEST_WINDOW)),
     )?;
     if level == DEFAULT_LEVEL {
-        set(&mut context, CParameter::ChainLog(14))?;
+        set_parameter(&mut context, CParameter::ChainLog(14))?;
     }
     Ok(context)
 }
 
-pub(super) fn set(context: &mut CCtx<'static>, parameter: CParameter) -> Result<(), Refusal> {
+pub(super) fn set_parameter(
+    context: &mut CCtx<'static>,
+    parameter: CParameter,
+) -> Result<(), Refusal> {
     let set = context.set_parameter(parameter);
     set.map_err(|code| library_failed("zstd", get_error_name(code)))?;
     Ok(())

@@ -11,7 +11,7 @@ use std::io::{self, Write};
 use zstd::zstd_safe::zstd_sys::ZSTD_EndDirective as End;
 use zstd::zstd_safe::{CCtx, CParameter, InBuffer, OutBuffer, get_error_name};
 
-use super::encode::{set, zstd_context};
+use super::encode::{set_parameter, zstd_context};
 use super::{Codec, Level};
 use crate::error::Refusal;
 
@@ -30,8 +30,8 @@ impl<W: Write> SingleFrame<W> {
     pub(crate) fn new(out: W, level: Level, workers: u32) -> Result<Self, Refusal> {
         let level = level.resolve(Codec::Zstd)?;
         let mut context = zstd_context(level)?;
-        set(&mut context, CParameter::NbWorkers(workers.max(1)))?;
-        set(&mut context, CParameter::JobSize(job_size(level)))?;
+        set_parameter(&mut context, CParameter::NbWorkers(workers.max(1)))?;
+        set_parameter(&mut context, CParameter::JobSize(job_size(level)))?;
         let buffer = Vec::with_capacity(OUTPUT);
         Ok(Self {
             out,

@@ -210,6 +210,8 @@ fn sweep(parent: &Dir, prefix: &[u8], label: &[u8]) {
 /// The right to remove what a killed run left. It lasts as long as this does:
 /// another run may just have made the folder and be about to lock it.
 struct Claim {
+    /// What the run would hold the lock of: the folder itself, or the one that
+    /// took the place of what was no folder, if that still stands.
     _locked: Option<Dir>,
 }
 

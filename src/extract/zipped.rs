@@ -12,7 +12,9 @@ use crate::archive::zipped::member;
 use crate::dest::writer::{NewFile, Shared, Site, Writer};
 use crate::entry::MemberKind;
 use crate::error::{Refusal, Result};
-use crate::format::zip::{Directory, Inflater, Part, ZipEntry, decode, decode_part, decode_whole};
+use crate::format::zip::{
+    Directory, Inflater, LARGE, Part, ZipEntry, decode, decode_part, decode_whole,
+};
 use crate::format::{ReadAt, apple_double};
 use crate::pool::{self, Queue};
 use crate::progress::{Phase, Progress};
@@ -20,9 +22,6 @@ use crate::progress::{Phase, Progress};
 use super::AppleDouble;
 use super::intake::{Intake, Mode};
 use super::tree::Accepted;
-
-/// Members with more content than this, or more data, are decoded piece by piece.
-const WHOLE: u64 = 8 << 20;
 
 /// Bytes of an archive that are read at a time, with all members in them.
 const BATCH: u64 = 512 << 10;
@@ -41,8 +40,10 @@ struct Slot<'d> {
 }
 
 impl Slot<'_> {
+    /// Whether it is decoded piece by piece. Data may be much longer than what
+    /// it decodes to.
     fn is_large(&self) -> bool {
-        is_large(self.entry, &self.data)
+        self.entry.uncompressed_size > LARGE || self.data.end - self.data.start > LARGE
     }
 }
 
@@ -52,11 +53,6 @@ struct Parted<'d> {
     data: Range<u64>,
     parts: &'d [Part],
     shared: Shared,
-}
-
-/// Data may be much longer than what it decodes to.
-fn is_large(entry: &ZipEntry, data: &Range<u64>) -> bool {
-    entry.uncompressed_size > WHOLE || data.end - data.start > WHOLE
 }
 
 /// All files that are to be made.
@@ -138,13 +134,13 @@ fn plan<'d>(file: &File, directory: &'d Directory, intake: &mut Intake<'_>) -> R
             Accepted::File(node) => {
                 let new = intake.tree.new_file(node, &member);
                 match entry.parts.as_deref() {
-                    Some(parts) if is_large(entry, &data) => files.parted.push(Parted {
+                    Some(parts) => files.parted.push(Parted {
                         entry,
                         data,
                         parts,
                         shared: Shared::new(new, entry.uncompressed_size),
                     }),
-                    Some(_) | None => files.slots.push(Slot { entry, data, new }),
+                    None => files.slots.push(Slot { entry, data, new }),
                 }
             }
         }

@@ -20,7 +20,7 @@ use crate::scan::{self, Detail};
 use crate::sys::{self, Dir};
 
 use super::members::{self, Item, Source, Style};
-use super::unit::{Reader, Sizes, Unit, cut};
+use super::unit::{Reader, Unit, cut};
 use super::{Format, Frames, Options, Outcome, RootName, tar, zip};
 
 /// What all workers of a packing have in common.
@@ -296,11 +296,7 @@ fn write(
         number: options.level,
     };
     let sizes = match options.format {
-        Format::Zip => Sizes {
-            unit: zip::UNIT,
-            whole: zip::LARGEST_WHOLE,
-            part: zip::PART,
-        },
+        Format::Zip => zip::sizes(options.zip_method),
         Format::Tar | Format::TarGz | Format::TarBz2 | Format::TarXz | Format::TarZst => {
             tar::sizes(codec_of(options.format))
         }

@@ -17,7 +17,7 @@ use super::buffer::Buffer;
 use super::crew::{Packer, Place, pack_all};
 use super::output::Job;
 use super::sink::{Ledger, Product, Sink};
-use super::unit::{Reader, Sizes, Unit};
+use super::unit::{Holes, Reader, Sizes, Unit};
 
 /// How large units are.
 pub(super) fn sizes(codec: Codec) -> Sizes {
@@ -26,6 +26,7 @@ pub(super) fn sizes(codec: Codec) -> Sizes {
         unit,
         whole: unit + unit / 2,
         part: unit,
+        holes: Holes::Keep,
     }
 }
 

@@ -39,6 +39,17 @@ pub(super) struct Sizes {
     /// A file of more than this is cut into parts.
     pub whole: u64,
     pub part: u64,
+    pub holes: Holes,
+}
+
+/// What becomes of a file's holes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Holes {
+    /// They are left out: how much is stored of such a file shows when it is
+    /// read, and so it is never cut.
+    Keep,
+    /// They are zeros as any other.
+    Fill,
 }
 
 /// Cuts the members into units.
@@ -47,16 +58,18 @@ pub(super) fn cut(sources: &[Source], items: &[Item], sizes: Sizes) -> Vec<Unit>
         unit: size,
         whole,
         part,
+        holes,
     } = sizes;
     let mut units = Vec::new();
     let mut first = 0;
     let mut filled = 0;
     for (number, item) in items.iter().enumerate() {
         let stat = sources[item.source as usize].stat(item.node);
-        // A file with holes is never cut: how much is stored shows later.
-        let is_large = item.kind == MemberKind::File && stat.size > whole && !has_holes(stat);
+        let keeps_holes = holes == Holes::Keep && has_holes(stat);
+        let is_large = item.kind == MemberKind::File && stat.size > whole && !keeps_holes;
         let content = match item.kind {
-            MemberKind::File => stat.allocated.min(stat.size),
+            MemberKind::File if keeps_holes => stat.allocated.min(stat.size),
+            MemberKind::File => stat.size,
             MemberKind::Dir | MemberKind::Symlink | MemberKind::Hardlink => 0,
         };
         if is_large {

@@ -17,8 +17,8 @@ use crate::dest::attributes::Losses;
 use crate::entry::{Member, MemberKind};
 use crate::error::{ErrorKind, Refusal, Result};
 use crate::format::zip::{
-    Method, NewEntry, PartsWriter, SizesIn, Width, central_header, data_descriptor, end_records,
-    local_header,
+    LARGE, Method, NewEntry, PartsWriter, SizesIn, Width, central_header, data_descriptor,
+    end_records, local_header,
 };
 use crate::progress::Progress;
 
@@ -27,18 +27,28 @@ use super::buffer::Buffer;
 use super::crew::{Packer, Place, pack_all};
 use super::output::Job;
 use super::sink::{Ledger, Product, Sink};
-use super::unit::{Reader, Unit};
+use super::unit::{Holes, Reader, Sizes, Unit};
 
 /// Bytes of members that one worker packs at a time.
-pub(super) const UNIT: u64 = 1 << 20;
+const UNIT: u64 = 1 << 20;
 
-/// Files with more than this are compressed in parts, and extracted by all
-/// workers.
-pub(super) const LARGEST_WHOLE: u64 = 8 << 20;
+/// How large units are. Files that are larger than one that is compressed whole
+/// are cut into parts, which have no Zstandard.
+pub(super) fn sizes(method: ZipMethod) -> Sizes {
+    Sizes {
+        unit: UNIT,
+        whole: match method {
+            ZipMethod::Deflate => LARGE,
+            ZipMethod::Zstd => 16 << 20,
+        },
+        part: PART,
+        holes: Holes::Fill,
+    }
+}
 
 /// Content of one part of a large file. A part can't refer to the one before:
 /// at this size that costs less than a hundredth of a per cent.
-pub(super) const PART: u64 = 4 << 20;
+const PART: u64 = 4 << 20;
 
 /// libdeflate's level where none is asked for. A zip's members are compressed
 /// one by one: with 6, node_modules (37,000 small files) came out 1.3 % larger

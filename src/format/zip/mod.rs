@@ -34,7 +34,7 @@ pub(crate) use check::{decode, decode_whole};
 pub(crate) use entry::ZipEntry;
 pub(crate) use inflate::Inflater;
 pub(crate) use method::Method;
-pub(crate) use parts::{Part, PartsWriter, decode_part};
+pub(crate) use parts::{LARGE, Part, PartsWriter, decode_part};
 pub(crate) use read::Directory;
 pub(crate) use stream::{LocalEntry, StreamReader};
 pub(crate) use write::{

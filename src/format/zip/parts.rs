@@ -9,7 +9,7 @@
 //! and each part is checked against it.
 
 use std::io;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use super::check::wrong;
 use super::inflate::Inflater;
@@ -25,8 +25,14 @@ const RECORD: usize = 8;
 /// The most parts: all fields of a header together take 64 KiB at most, and
 /// other fields about 100 bytes.
 const MOST: usize = 8000;
-/// The most content of a part, which is decoded in memory.
-const LARGEST: u64 = 16 << 20;
+/// Content of a part. A worker holds a part and its data, twice: 12 MiB.
+const SIZES: RangeInclusive<u64> = 1 << 20..=4 << 20;
+/// Members with more content than this are packed in parts, and smaller ones
+/// decoded whole.
+pub(crate) const LARGE: u64 = 8 << 20;
+/// Parts that are kept of all members of an archive, 2 MiB in memory and up to
+/// 256 GiB of content; the tables behind them are passed over.
+pub(super) const MOST_IN_ALL: usize = 64 << 10;
 /// How every part but the last ends: an empty stored block, RFC 1951, 3.2.4.
 const SYNC: [u8; 4] = [0, 0, 0xff, 0xff];
 /// An empty stored block that is the last, from a byte's beginning.
@@ -49,16 +55,18 @@ pub(super) fn read(field: &[u8], method: Method, sums: Sums) -> Option<Box<[Part
     let (head, records) = field.split_at_checked(HEAD)?;
     let (form, content) = head.split_first()?;
     let content = u64::from(number(content)?);
-    let count = (records.len() / RECORD) as u64;
+    let count = records.len() / RECORD;
     let is_sound = *form == FORM
         && method == Method::Deflate
         && records.len() % RECORD == 0
-        && (1..=LARGEST).contains(&content)
-        && count == sums.uncompressed_size.div_ceil(content);
+        && SIZES.contains(&content)
+        && sums.uncompressed_size > LARGE
+        && count <= MOST
+        && count as u64 == sums.uncompressed_size.div_ceil(content);
     if !is_sound {
         return None;
     }
-    let mut parts = Vec::with_capacity(records.len() / RECORD);
+    let mut parts = Vec::with_capacity(count);
     let mut crc32 = crc32fast::Hasher::new();
     let (mut stored, mut at) = (0, 0);
     for record in records.chunks_exact(RECORD) {
@@ -70,8 +78,8 @@ pub(super) fn read(field: &[u8], method: Method, sums: Sums) -> Option<Box<[Part
             is_last: at + content >= sums.uncompressed_size,
         };
         let size = part.content.end - part.content.start;
-        if length > size + size / 8 + 1024 {
-            // More than any deflater makes of a part.
+        // None is empty, and no deflater makes more than this of a part.
+        if !(1..=size + size / 8 + 1024).contains(&length) {
             return None;
         }
         let alone = crc32fast::Hasher::new_with_initial_len(part.crc32, size);
@@ -121,9 +129,8 @@ pub(crate) struct PartsWriter {
 impl PartsWriter {
     /// Notes the next part: its compressed bytes, and the CRC-32 of its content.
     pub(crate) fn push(&mut self, stored: u64, crc32: u32) {
-        // A part has some MiB: it is far from 4 GiB.
-        self.records
-            .extend_from_slice(&(stored as u32).to_le_bytes());
+        let stored = u32::try_from(stored).expect("a part has some MiB");
+        self.records.extend_from_slice(&stored.to_le_bytes());
         self.records.extend_from_slice(&crc32.to_le_bytes());
     }
 
@@ -140,9 +147,11 @@ impl PartsWriter {
 mod tests {
     use flate2::{Compress, Compression, FlushCompress};
 
+    use super::super::{Directory, NewEntry, SizesIn, central_header, end_records, local_header};
     use super::*;
+    use crate::entry::{Member, MemberKind};
 
-    const PART: usize = 5000;
+    const PART: usize = 4 << 20;
 
     fn piece(raw: &[u8], flush: FlushCompress) -> Vec<u8> {
         let mut out = Vec::with_capacity(raw.len() + 100);
@@ -159,7 +168,7 @@ mod tests {
 
     impl Made {
         fn new() -> Self {
-            let content: Vec<u8> = (0..12_345_u32).map(|at| ((at * at) >> 9) as u8).collect();
+            let content: Vec<u8> = (0..9_000_000_u32).map(|at| (at >> 9) as u8).collect();
             let mut writer = PartsWriter::default();
             let mut data = Vec::new();
             for raw in content.chunks(PART) {
@@ -279,5 +288,43 @@ mod tests {
         );
         writer.push(1, 0);
         assert!(writer.field(1 << 20).is_none());
+    }
+
+    #[test]
+    fn tables_of_all_members_together_are_bounded() {
+        let (size, data) = ((MOST as u64) << 20, vec![0; MOST]);
+        let mut writer = PartsWriter::default();
+        let mut crc32 = crc32fast::Hasher::new();
+        for _ in 0..MOST {
+            writer.push(1, 7);
+            crc32.combine(&crc32fast::Hasher::new_with_initial_len(7, 1 << 20));
+        }
+        let (field, crc32) = (writer.field(1 << 20).unwrap(), crc32.finalize());
+        let (mut bytes, mut directory) = (Vec::new(), Vec::new());
+        for number in 0..10 {
+            let member = Member::new(MemberKind::File, format!("f{number}"));
+            let entry = NewEntry {
+                member: &member,
+                method: Method::Deflate,
+                crc32,
+                compressed_size: MOST as u64,
+                uncompressed_size: size,
+                offset: bytes.len() as u64,
+                sizes: SizesIn::Header,
+                parts: Some(&field),
+            };
+            local_header(&entry, &mut bytes).unwrap();
+            bytes.extend_from_slice(&data);
+            central_header(&entry, &mut directory).unwrap();
+        }
+        let (at, length) = (bytes.len() as u64, directory.len() as u64);
+        bytes.append(&mut directory);
+        end_records(10, at, length, &mut bytes);
+        let read = Directory::read(&bytes[..], bytes.len() as u64).unwrap();
+        let kept = read
+            .entries()
+            .iter()
+            .filter_map(|entry| entry.parts.as_deref());
+        assert_eq!(kept.map(<[_]>::len).sum::<usize>(), 8 * MOST);
     }
 }

@@ -12,6 +12,7 @@ use std::ops::Range;
 use super::end::{End, EndRecords};
 use super::entry::ZipEntry;
 use super::local::Window;
+use super::parts::MOST_IN_ALL;
 use super::records::{
     ARCHIVE_EXTRA, CentralHeader, DIGITAL_SIGNATURE, End64Record, EndRecord, IN_ZIP64, LocalHeader,
     SPANNED,
@@ -55,9 +56,15 @@ impl Directory {
         };
         let mut input = BufReader::with_capacity(DIRECTORY_PIECE, range);
         let mut scratch = Vec::new();
+        let mut parts = 0;
         let mut entries = Vec::new();
         for _ in 0..end.entries {
-            entries.push(ZipEntry::read(&mut input, &mut scratch)?);
+            let mut entry = ZipEntry::read(&mut input, &mut scratch)?;
+            parts += entry.parts.as_deref().map_or(0, <[_]>::len);
+            if parts > MOST_IN_ALL {
+                entry.parts = None;
+            }
+            entries.push(entry);
         }
         let rest = input.fill_buf().map_err(Refusal::io)?;
         if !rest.is_empty() {
