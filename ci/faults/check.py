@@ -20,6 +20,11 @@ LIMIT = 20  # seconds, for a run that takes a hundredth of one: more is a hang
 MARK = b".bundlecp-"  # what the name of every staging folder has in it
 NOBODY = 65534
 
+# A run in the background, or under nohup, ignores signals, and so would what is tested.
+for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, signal.SIG_DFL)
+
 
 class Run(NamedTuple):
     status: int  # negative for a signal; None for a hang
