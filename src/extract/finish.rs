@@ -12,7 +12,7 @@ use crate::dest::attributes::{self, Attributes, Rules};
 use crate::dest::writer::Site;
 use crate::error::{Error, Result};
 use crate::handles::Handles;
-use crate::plan::{NodeId, NodeKind, Plan};
+use crate::plan::{Families, NodeId, NodeKind, Plan};
 use crate::pool::{self, Queue};
 use crate::progress::{Phase, Progress, Total};
 use crate::sys;
@@ -80,18 +80,12 @@ pub(super) fn finish(
 /// The nodes of a plan that isn't sorted, each folder before what is in it and
 /// all of that before its next sibling.
 fn depth_first(plan: &Plan) -> Vec<NodeId> {
-    let mut first: Vec<Option<NodeId>> = vec![None; plan.len()];
-    let mut next: Vec<Option<NodeId>> = vec![None; plan.len()];
-    for node in plan.nodes().skip(1).collect::<Vec<_>>().into_iter().rev() {
-        let parent = plan.parent(node).index();
-        next[node.index()] = first[parent].replace(node);
-    }
+    let families = Families::of(plan);
     let mut order = Vec::with_capacity(plan.len());
     let mut pending = vec![NodeId::ROOT];
     while let Some(node) = pending.pop() {
         order.push(node);
-        pending.extend(next[node.index()]);
-        pending.extend(first[node.index()]);
+        pending.extend(families.children(node).iter().rev());
     }
     order
 }

@@ -186,7 +186,7 @@ impl Plan {
         while at < origins.len() {
             let origin = origins[at];
             if self.kind(origin) == NodeKind::Dir {
-                let children = families.children(origin);
+                let children = families.children_mut(origin);
                 children.sort_unstable_by(|a, b| self.name(*a).cmp(self.name(*b)));
                 let children = children.iter();
                 let new = children.clone().map(|child| Child {
@@ -335,15 +335,16 @@ impl Plan {
     }
 }
 
-/// The nodes of a plan by the folders that they stand in.
-struct Families {
+/// The nodes of a plan by the folders that they stand in, also of one that isn't
+/// sorted: then in the order in which they came.
+pub(crate) struct Families {
     nodes: Vec<NodeId>,
     /// Where the children of each node begin in `nodes`, and where they end.
     ranges: Vec<Range<usize>>,
 }
 
 impl Families {
-    fn of(plan: &Plan) -> Self {
+    pub(crate) fn of(plan: &Plan) -> Self {
         let mut counts = vec![0; plan.len()];
         for node in plan.nodes().skip(1) {
             counts[plan.parent(node).index()] += 1;
@@ -364,7 +365,11 @@ impl Families {
         Self { nodes, ranges }
     }
 
-    fn children(&mut self, dir: NodeId) -> &mut [NodeId] {
+    pub(crate) fn children(&self, dir: NodeId) -> &[NodeId] {
+        &self.nodes[self.ranges[dir.index()].clone()]
+    }
+
+    fn children_mut(&mut self, dir: NodeId) -> &mut [NodeId] {
         &mut self.nodes[self.ranges[dir.index()].clone()]
     }
 }
