@@ -199,13 +199,19 @@ fn what_a_zip_cannot_hold_is_noted() {
     assert!(outcome.notes.is_empty());
 }
 
-#[test]
-fn a_table_of_parts_is_a_claim() {
+/// A folder `src` with one file `large` of so many MiB, and its content.
+fn with_large_file(mib: u32) -> (Scratch, Vec<u8>) {
     let scratch = Scratch::new();
     let at = scratch.path("src");
-    let content: Vec<u8> = (0..9_u32 << 20).map(|at| (at >> 7) as u8).collect();
+    let content: Vec<u8> = (0..mib << 20).map(|at| (at >> 7) as u8).collect();
     build::folder(&at);
     build::file(at.join("large"), &content);
+    (scratch, content)
+}
+
+#[test]
+fn a_table_of_parts_is_a_claim() {
+    let (scratch, content) = with_large_file(9);
     let (archive, _) = packed(&scratch, "src");
     // The field's id and size, its form, 4 MiB a part; three parts.
     let field = [0x62, 0x63, 29, 0, 1, 0, 0, 0x40, 0];
@@ -266,18 +272,15 @@ fn holes_are_zeros_as_any_other() {
 
 #[test]
 fn a_large_file_of_two_names_is_cut_into_parts_twice() {
-    let scratch = Scratch::new();
+    let (scratch, content) = with_large_file(17);
     let at = scratch.path("src");
-    let content: Vec<u8> = (0..17_u32 << 20).map(|at| (at >> 7) as u8).collect();
-    build::folder(&at);
-    build::file(at.join("one"), &content);
-    build::hard_link(at.join("one"), at.join("two"));
+    build::hard_link(at.join("large"), at.join("two"));
     let (archive, outcome) = packed(&scratch, "src");
     assert_eq!(outcome.bytes, 34 << 20);
     let options = extract::Options::default();
     for (to, outcome) in extracted(&scratch, &archive, &options) {
         assert_eq!(outcome.unwrap().files, 2);
-        for name in ["src/one", "src/two"] {
+        for name in ["src/large", "src/two"] {
             assert!(std::fs::read(to.join(name)).unwrap() == content);
         }
     }
