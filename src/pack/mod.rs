@@ -9,6 +9,7 @@ mod buffer;
 mod crew;
 mod members;
 mod output;
+mod reader;
 mod sink;
 mod tar;
 mod unit;

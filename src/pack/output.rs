@@ -20,7 +20,8 @@ use crate::scan::{self, Detail};
 use crate::sys::{self, Dir};
 
 use super::members::{self, Item, Source, Style};
-use super::unit::{Reader, Unit, cut};
+use super::reader::Reader;
+use super::unit::{Unit, cut};
 use super::{Format, Frames, Options, Outcome, RootName, tar, zip};
 
 /// What all workers of a packing have in common.

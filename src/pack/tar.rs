@@ -16,8 +16,9 @@ use crate::progress::Progress;
 use super::buffer::Buffer;
 use super::crew::{Packer, Place, pack_all};
 use super::output::Job;
+use super::reader::Reader;
 use super::sink::{Ledger, Product, Sink};
-use super::unit::{Holes, Reader, Sizes, Unit};
+use super::unit::{Holes, Sizes, Unit};
 
 /// How large units are.
 pub(super) fn sizes(codec: Codec) -> Sizes {

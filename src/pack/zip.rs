@@ -26,8 +26,9 @@ use super::ZipMethod;
 use super::buffer::Buffer;
 use super::crew::{Packer, Place, pack_all};
 use super::output::Job;
+use super::reader::Reader;
 use super::sink::{Ledger, Product, Sink};
-use super::unit::{Holes, Reader, Sizes, Unit};
+use super::unit::{Holes, Sizes, Unit};
 
 /// Bytes of members that one worker packs at a time.
 const UNIT: u64 = 1 << 20;

@@ -1,0 +1,187 @@
+//! How the workers of a packing read files.
+//!
+//! A file is packed only if it is what the scan found, and stands still while it
+//! is read.
+
+use std::fs::File;
+use std::ops::Range;
+
+use crate::entry::{Member, MemberKind};
+use crate::error::{Error, ErrorKind, Result};
+use crate::handles::{Handles, limit_for};
+use crate::sys::{self, Extent, FileType, Stat};
+
+use super::buffer::Buffer;
+use super::members::{Item, Source, Style, has_holes, member_of};
+
+/// One worker's way to the files.
+pub(super) struct Reader<'r> {
+    sources: &'r [Source],
+    items: &'r [Item],
+    style: Style,
+    handles: Vec<Handles<'r>>,
+}
+
+/// A file that was opened and is what the scan found.
+pub(super) struct Opened {
+    pub file: File,
+    stat: Stat,
+}
+
+impl Opened {
+    /// The content's bytes, holes included.
+    pub(super) fn size(&self) -> u64 {
+        self.stat.size
+    }
+}
+
+impl<'r> Reader<'r> {
+    pub(super) fn new(
+        sources: &'r [Source],
+        items: &'r [Item],
+        style: Style,
+        threads: usize,
+    ) -> Self {
+        let limit = (limit_for(threads) / sources.len().max(1)).max(1);
+        let handles = sources
+            .iter()
+            .map(|source| Handles::new(&source.root, limit));
+        Self {
+            sources,
+            items,
+            style,
+            handles: handles.collect(),
+        }
+    }
+
+    pub(super) fn item(&self, number: usize) -> &'r Item {
+        &self.items[number]
+    }
+
+    /// The path of an item, for messages.
+    pub(super) fn path(&self, item: &Item) -> std::path::PathBuf {
+        self.sources[item.source as usize].path(item.node)
+    }
+
+    /// What the archive says of an item that is no file.
+    pub(super) fn member(&mut self, item: &Item) -> Result<Member> {
+        let mut member = member_of(self.sources, self.items, item, self.style);
+        if item.kind == MemberKind::Dir {
+            let source = &self.sources[item.source as usize];
+            let entered = self.handles[item.source as usize].enter(source.plan(), item.node);
+            let dir =
+                entered.map_err(|lost| Error::io("open", source.path(lost.node), lost.source))?;
+            member.xattrs = sys::dir_xattrs(dir)
+                .map_err(|error| Error::io("read", source.path(item.node), error))?;
+            member.xattrs.sort();
+        }
+        Ok(member)
+    }
+
+    /// Opens the file of an item; `None` in place of the member's map if it
+    /// has no holes.
+    pub(super) fn open(&mut self, item: &Item) -> Result<(Opened, Member)> {
+        let source = &self.sources[item.source as usize];
+        let plan = source.plan();
+        let failed = |error| Error::io("open", source.path(item.node), error);
+        let entered = self.handles[item.source as usize].enter(plan, plan.parent(item.node));
+        let dir = entered.map_err(|lost| Error::io("open", source.path(lost.node), lost.source))?;
+        let file = sys::open_file(dir, plan.name(item.node)).map_err(failed)?;
+        let stat = sys::stat_file(&file).map_err(failed)?;
+        let listed = source.stat(item.node);
+        let is_same = stat.file_type == FileType::File
+            && stat.is_same_object(listed)
+            && stat.size == listed.size
+            && stat.modified == listed.modified;
+        if !is_same {
+            return Err(self.changed(item));
+        }
+        let mut member = member_of(self.sources, self.items, item, self.style);
+        member.xattrs = sys::file_xattrs(&file).map_err(failed)?;
+        member.xattrs.sort();
+        if has_holes(&stat) {
+            member.extents = extents(&file, stat.size).map_err(failed)?;
+        }
+        Ok((Opened { file, stat }, member))
+    }
+
+    /// Appends the stored bytes `range` of a file to `out`.
+    pub(super) fn read(
+        &self,
+        item: &Item,
+        opened: &Opened,
+        range: Range<u64>,
+        out: &mut Buffer,
+    ) -> Result<()> {
+        let length = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
+        let room = out.grow(length);
+        let mut at = range.start;
+        let mut filled = 0;
+        while at < range.end {
+            let read = sys::read_at(&opened.file, &mut room[filled..], at);
+            match read.map_err(|error| Error::io("read", self.path(item), error))? {
+                0 => return Err(self.changed(item)),
+                count => {
+                    filled += count;
+                    at += count as u64;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks whether the file stood still while it was read.
+    pub(super) fn check(&self, item: &Item, opened: &Opened) -> Result<()> {
+        let now = sys::stat_file(&opened.file)
+            .map_err(|error| Error::io("read", self.path(item), error))?;
+        let before = &opened.stat;
+        let is_same = now.size == before.size
+            && now.modified == before.modified
+            && now.changed == before.changed;
+        match is_same {
+            true => Ok(()),
+            false => Err(self.changed(item)),
+        }
+    }
+
+    fn changed(&self, item: &Item) -> Error {
+        let cause = "it changed while it was packed";
+        Error::new(ErrorKind::SourceChanged, "pack", self.path(item), cause)
+            .with_hint("stop what writes to the source, and pack again")
+    }
+}
+
+/// Where parts of a sparse file begin and end in a tar.
+const BLOCK: u64 = 512;
+
+/// More parts than this are no gain, and no map that readers take.
+const MAX_EXTENTS: usize = 10_000;
+
+/// Where a file has data; `None` if that can't be told, or it has no holes.
+fn extents(file: &File, size: u64) -> std::io::Result<Option<Vec<(u64, u64)>>> {
+    let mut extents: Vec<(u64, u64)> = Vec::new();
+    let mut at = 0;
+    while at < size {
+        let data = match sys::seek_extent(file, Extent::Data, at) {
+            Err(error) if sys::is_unsupported(&error) => return Ok(None),
+            found => found?,
+        };
+        let Some(data) = data.filter(|data| *data < size) else {
+            break;
+        };
+        let hole = sys::seek_extent(file, Extent::Hole, data)?;
+        let end = hole.map_or(size, |hole| hole.next_multiple_of(BLOCK).min(size));
+        // GNU tar begins each part in a new block.
+        let start = data - data % BLOCK;
+        match extents.last_mut() {
+            Some((first, length)) if *first + *length >= start => *length = end - *first,
+            Some(_) | None => extents.push((start, end - start)),
+        }
+        at = end;
+        if extents.len() > MAX_EXTENTS {
+            return Ok(None);
+        }
+    }
+    let stored: u64 = extents.iter().map(|(_, length)| length).sum();
+    Ok((stored < size).then_some(extents))
+}
