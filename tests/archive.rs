@@ -5,9 +5,11 @@
 mod common;
 
 use std::io::Read;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use bundlecp::archive::Archive;
+use bundlecp::extract::{self, extract};
 use bundlecp::pack::{self, Format, Frames};
 use bundlecp::{EntryKind, ErrorKind, Silent};
 use common::Scratch;
@@ -15,14 +17,15 @@ use common::build::{age, bundle, file};
 
 /// Every format, and a `.tar.zst` without an index.
 fn archives(scratch: &Scratch) -> Vec<(Format, PathBuf)> {
+    let mut formats = Format::ALL.map(|format| (format, Frames::Many)).to_vec();
+    formats.push((Format::TarZst, Frames::Single));
+    archives_in(scratch, &formats)
+}
+
+fn archives_in(scratch: &Scratch, formats: &[(Format, Frames)]) -> Vec<(Format, PathBuf)> {
     let app = scratch.path("app");
     let mut made = Vec::new();
-    let single = std::iter::once((Format::TarZst, Frames::Single));
-    for (format, frames) in Format::ALL
-        .map(|f| (f, Frames::Many))
-        .into_iter()
-        .chain(single)
-    {
+    for &(format, frames) in formats {
         let archive = scratch.path(&format!("{frames:?}.{}", format.name()));
         let mut options = pack::Options::default();
         options.format = format;
@@ -63,7 +66,7 @@ fn every_file_reads_as_it_was_packed_in_any_order() {
     file(app.join("none"), "");
     let sparse = std::fs::File::create(app.join("sparse")).unwrap();
     sparse.set_len(3 << 20).unwrap();
-    std::os::unix::fs::FileExt::write_all_at(&sparse, b"data", 1 << 20).unwrap();
+    sparse.write_all_at(b"data", 1 << 20).unwrap();
     age(&app);
     for (format, path) in archives(&scratch) {
         let archive = Archive::open(&path).unwrap();
@@ -99,6 +102,60 @@ fn a_member_of_several_frames_is_read_whole_and_its_neighbours_too() {
     assert!(read(&archive, "app/large") == noise(17 << 20));
     assert_eq!(read(&archive, "app/z"), b"behind it");
     assert_eq!(read(&archive, "app/run"), b"#!/bin/sh\n");
+}
+
+/// Writes a file of 48 MiB that has data in four places, two frames of it in one.
+fn with_holes(path: &Path) {
+    const MIB: u32 = 1 << 20;
+    let file = std::fs::File::create(path).unwrap();
+    file.set_len(48 << 20).unwrap();
+    for (at, count) in [
+        (MIB, 12 * MIB),
+        (20 * MIB, 300),
+        (24 * MIB + 5000, 2 * MIB),
+        (46 * MIB, MIB + 7),
+    ] {
+        file.write_all_at(&noise(count), u64::from(at)).unwrap();
+    }
+}
+
+#[test]
+fn a_large_file_with_holes_is_cut_and_keeps_them() {
+    let scratch = Scratch::new();
+    let app = scratch.path("app");
+    std::fs::create_dir(&app).unwrap();
+    with_holes(&app.join("m"));
+    file(app.join("z"), "behind it");
+    age(&app);
+    let content = std::fs::read(app.join("m")).unwrap();
+    let stored = std::fs::metadata(app.join("m")).unwrap().blocks() * 512;
+    // The others are cut in the same way, and slow without optimisation.
+    let formats = [
+        (Format::Tar, Frames::Many),
+        (Format::TarGz, Frames::Many),
+        (Format::TarZst, Frames::Many),
+        (Format::TarZst, Frames::Single),
+        (Format::Zip, Frames::Many),
+    ];
+    for (format, path) in archives_in(&scratch, &formats) {
+        let context = format!("{format:?} {}", path.display());
+        let archive = Archive::open(&path).unwrap();
+        assert!(read(&archive, "app/m") == content, "{context}");
+        assert_eq!(read(&archive, "app/z"), b"behind it", "{context}");
+        let destination = scratch.path("out");
+        extract(&path, &destination, &extract::Options::default(), &Silent).unwrap();
+        let unpacked = destination.join("app/m");
+        assert!(std::fs::read(&unpacked).unwrap() == content, "{context}");
+        if format == Format::Tar {
+            let packed = std::fs::metadata(&path).unwrap().len();
+            assert!(packed < stored + (1 << 20), "{context}: {packed}");
+        }
+        if format != Format::Zip {
+            let kept = std::fs::metadata(&unpacked).unwrap().blocks() * 512;
+            assert!(kept <= stored + (1 << 20), "{context}: {kept} of {stored}");
+        }
+        std::fs::remove_dir_all(&destination).unwrap();
+    }
 }
 
 #[test]

@@ -11,6 +11,9 @@ PEAK = os.environ["FAULTS_PEAK"]
 FOLDERS, DEPTH = 5000, 200
 FEW, MANY = 20_000, 200_000
 BYTES_AN_ENTRY = 300
+MIB = 1 << 20
+LARGE = 400  # MiB: more than a packing may take
+MEMORY = 256  # MiB
 
 
 def area():
@@ -106,6 +109,32 @@ def memory(root):
     check.report(f"{MANY} files", problems, f"{peaks[MANY] >> 20} MiB, {an_entry:.0f} bytes an entry")
 
 
+def packing(root):
+    """Files that are packed in parts, with holes and without, take no more memory than others."""
+    source, problems, peaks = os.path.join(root, "large"), [], []
+    os.mkdir(source)
+    block = os.urandom(MIB)
+    for name, hole in [("whole", 0), ("holes", 64 * MIB)]:
+        with open(os.path.join(source, name), "wb") as file:
+            for number in range(LARGE):
+                if number == LARGE // 2:
+                    file.seek(hole, os.SEEK_CUR)
+                file.write(block)
+    for ending in ("tar", "tar.zst", "tar.gz", "zip"):
+        archive = os.path.join(root, f"large.{ending}")
+        command = ["pack", "-q", "-j2", *([] if ending == "tar" else ["--level=1"]), source, "-o", archive]
+        done = check.run(command, [PEAK], limit=120)
+        if done.status != 0:
+            problems.append((f"{ending}: status {done.status}: {check.first_line(done.err)}", check.shown(["bundlecp", *command])))
+            continue
+        os.unlink(archive)
+        peaks.append(int(done.out) >> 10)
+        if peaks[-1] > MEMORY:
+            problems.append((f"{ending}: {peaks[-1]} MiB, wanted at most {MEMORY}", check.shown(["bundlecp", *command])))
+    shutil.rmtree(source)
+    check.report(f"packing files of {LARGE} MiB, with holes and without", problems, f"at most {max(peaks)} MiB")
+
+
 def main():
     root = area()
     os.mkdir(root)
@@ -113,6 +142,7 @@ def main():
     try:
         few_descriptors(root)
         memory(root)
+        packing(root)
     finally:
         shutil.rmtree(root, ignore_errors=True)
 

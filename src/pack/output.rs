@@ -302,7 +302,11 @@ fn write(
             tar::sizes(codec_of(options.format))
         }
     };
-    let mut units = cut(sources, items, sizes);
+    let style = Style {
+        latest: options.latest,
+        keeps_owner: options.ownership == Ownership::Original,
+    };
+    let mut units = cut(&mut Reader::new(sources, items, style, 1), sizes)?;
     if units.is_empty() {
         units.push(Unit::Members(0..0));
     }
@@ -310,10 +314,7 @@ fn write(
         sources,
         items,
         units,
-        style: Style {
-            latest: options.latest,
-            keeps_owner: options.ownership == Ownership::Original,
-        },
+        style,
         level: match (options.format, options.frames) {
             // Its units are stored: the frame around them is what compresses.
             (Format::TarZst, Frames::Single) => Level::default(),

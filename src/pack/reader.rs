@@ -9,10 +9,11 @@ use std::ops::Range;
 use crate::entry::{Member, MemberKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::handles::{Handles, limit_for};
-use crate::sys::{self, Extent, FileType, Stat};
+use crate::sys::{self, FileType, Stat};
 
 use super::buffer::Buffer;
 use super::members::{Item, Source, Style, has_holes, member_of};
+use super::unit::Extent;
 
 /// One worker's way to the files.
 pub(super) struct Reader<'r> {
@@ -54,8 +55,17 @@ impl<'r> Reader<'r> {
         }
     }
 
+    pub(super) fn items(&self) -> &'r [Item] {
+        self.items
+    }
+
     pub(super) fn item(&self, number: usize) -> &'r Item {
         &self.items[number]
+    }
+
+    /// What the scan found of an item.
+    pub(super) fn stat(&self, item: &Item) -> &'r Stat {
+        self.sources[item.source as usize].stat(item.node)
     }
 
     /// The path of an item, for messages.
@@ -78,8 +88,7 @@ impl<'r> Reader<'r> {
         Ok(member)
     }
 
-    /// Opens the file of an item; `None` in place of the member's map if it
-    /// has no holes.
+    /// Opens the file of an item. The member has no [extents](Self::extents) yet.
     pub(super) fn open(&mut self, item: &Item) -> Result<(Opened, Member)> {
         let source = &self.sources[item.source as usize];
         let plan = source.plan();
@@ -99,13 +108,19 @@ impl<'r> Reader<'r> {
         let mut member = member_of(self.sources, self.items, item, self.style);
         member.xattrs = sys::file_xattrs(&file).map_err(failed)?;
         member.xattrs.sort();
-        if has_holes(&stat) {
-            member.extents = extents(&file, stat.size).map_err(failed)?;
-        }
         Ok((Opened { file, stat }, member))
     }
 
-    /// Appends the stored bytes `range` of a file to `out`.
+    /// Where a file has data; `None` if it has no holes that can be left out.
+    pub(super) fn extents(&self, item: &Item, opened: &Opened) -> Result<Option<Vec<Extent>>> {
+        match has_holes(&opened.stat) {
+            true => extents(&opened.file, opened.stat.size)
+                .map_err(|error| Error::io("read", self.path(item), error)),
+            false => Ok(None),
+        }
+    }
+
+    /// Appends the bytes `range` of a file to `out`.
     pub(super) fn read(
         &self,
         item: &Item,
@@ -158,18 +173,18 @@ const BLOCK: u64 = 512;
 const MAX_EXTENTS: usize = 10_000;
 
 /// Where a file has data; `None` if that can't be told, or it has no holes.
-fn extents(file: &File, size: u64) -> std::io::Result<Option<Vec<(u64, u64)>>> {
-    let mut extents: Vec<(u64, u64)> = Vec::new();
+fn extents(file: &File, size: u64) -> std::io::Result<Option<Vec<Extent>>> {
+    let mut extents: Vec<Extent> = Vec::new();
     let mut at = 0;
     while at < size {
-        let data = match sys::seek_extent(file, Extent::Data, at) {
+        let data = match sys::seek_extent(file, sys::Extent::Data, at) {
             Err(error) if sys::is_unsupported(&error) => return Ok(None),
             found => found?,
         };
         let Some(data) = data.filter(|data| *data < size) else {
             break;
         };
-        let hole = sys::seek_extent(file, Extent::Hole, data)?;
+        let hole = sys::seek_extent(file, sys::Extent::Hole, data)?;
         let end = hole.map_or(size, |hole| hole.next_multiple_of(BLOCK).min(size));
         // GNU tar begins each part in a new block.
         let start = data - data % BLOCK;

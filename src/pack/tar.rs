@@ -18,7 +18,7 @@ use super::crew::{Packer, Place, pack_all};
 use super::output::Job;
 use super::reader::Reader;
 use super::sink::{Ledger, Product, Sink};
-use super::unit::{Holes, Sizes, Unit};
+use super::unit::{Extent, Holes, Sizes, Unit, places};
 
 /// How large units are.
 pub(super) fn sizes(codec: Codec) -> Sizes {
@@ -161,7 +161,11 @@ impl Packer<Packed> for TarPacker<'_> {
                 item,
                 stored,
                 is_last,
-            } => self.append_part(*item, stored.clone(), *is_last, &mut headers)?,
+                extents,
+            } => {
+                let extents = extents.as_deref();
+                self.append_part(*item, extents, stored.clone(), *is_last, &mut headers)?;
+            }
         }
         if place == Place::Last {
             self.raw.append(&tar::END);
@@ -194,7 +198,8 @@ impl TarPacker<'_> {
                 self.append_header(&member, &item, headers)?;
             }
             MemberKind::File => {
-                let (opened, member) = self.reader.open(&item)?;
+                let (opened, mut member) = self.reader.open(&item)?;
+                member.extents = self.reader.extents(&item, &opened)?;
                 self.append_header(&member, &item, headers)?;
                 let whole = [(0, member.size)];
                 let extents = member.extents.as_deref().unwrap_or(&whole);
@@ -214,22 +219,27 @@ impl TarPacker<'_> {
     fn append_part(
         &mut self,
         number: usize,
+        extents: Option<&[Extent]>,
         stored: Range<u64>,
         is_last: bool,
         headers: &mut IndexWriter,
     ) -> Result<()> {
         let item = *self.reader.item(number);
         let (opened, mut member) = self.reader.open(&item)?;
-        // It had no holes when it was cut.
-        member.extents = None;
+        member.extents = extents.map(<[Extent]>::to_vec);
         if stored.start == 0 {
             self.append_header(&member, &item, headers)?;
         }
-        let length = stored.end - stored.start;
-        self.reader.read(&item, &opened, stored, &mut self.raw)?;
+        let whole = [(0, member.size)];
+        let mut length = stored.end - stored.start;
+        for range in places(extents.unwrap_or(&whole), stored) {
+            self.reader.read(&item, &opened, range, &mut self.raw)?;
+        }
         self.reader.check(&item, &opened)?;
         if is_last {
-            self.pad(member.size);
+            let stored = tar::stored_size(&member);
+            self.pad(stored);
+            length += member.size - stored;
             self.job.counters.add(1, 0);
         }
         self.job.counters.add(0, length);

@@ -4,10 +4,16 @@
 //! the same for any number of threads.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::entry::MemberKind;
+use crate::error::Result;
 
-use super::members::{Item, Source, has_holes};
+use super::members::has_holes;
+use super::reader::Reader;
+
+/// Where a file has data: the first byte, and how many.
+pub(super) type Extent = (u64, u64);
 
 /// A part of the archive.
 #[derive(Debug, Clone)]
@@ -19,6 +25,9 @@ pub(super) enum Unit {
         item: usize,
         stored: Range<u64>,
         is_last: bool,
+        /// Where the file has the data that is stored, if its holes are left
+        /// out: all parts go by one map.
+        extents: Option<Arc<[Extent]>>,
     },
 }
 
@@ -39,58 +48,90 @@ pub(super) struct Sizes {
 /// What becomes of a file's holes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Holes {
-    /// They are left out: how much is stored of such a file shows when it is
-    /// read, and so it is never cut.
+    /// They are left out.
     Keep,
     /// They are zeros as any other.
     Fill,
 }
 
-/// Cuts the members into units.
-pub(super) fn cut(sources: &[Source], items: &[Item], sizes: Sizes) -> Vec<Unit> {
-    let Sizes {
-        unit: size,
-        whole,
-        part,
-        holes,
-    } = sizes;
+/// Cuts the members into units. Large files with holes are opened, to see how
+/// much there is to store of them.
+pub(super) fn cut(reader: &mut Reader<'_>, sizes: Sizes) -> Result<Vec<Unit>> {
     let mut units = Vec::new();
     let mut first = 0;
     let mut filled = 0;
-    for (number, item) in items.iter().enumerate() {
-        let stat = sources[item.source as usize].stat(item.node);
-        let keeps_holes = holes == Holes::Keep && has_holes(stat);
-        let is_large = item.kind == MemberKind::File && stat.size > whole && !keeps_holes;
-        let content = match item.kind {
-            MemberKind::File if keeps_holes => stat.allocated.min(stat.size),
-            MemberKind::File => stat.size,
-            MemberKind::Dir | MemberKind::Symlink | MemberKind::Hardlink => 0,
-        };
-        if is_large {
+    for number in 0..reader.items().len() {
+        let Content { stored, extents } = content(reader, number, sizes)?;
+        if stored > sizes.whole {
             if first < number {
                 units.push(Unit::Members(first..number));
             }
             (first, filled) = (number + 1, 0);
             let mut at = 0;
-            while at < stat.size {
-                let end = (at + part).min(stat.size);
+            while at < stored {
+                let end = (at + sizes.part).min(stored);
                 units.push(Unit::Part {
                     item: number,
                     stored: at..end,
-                    is_last: end == stat.size,
+                    is_last: end == stored,
+                    extents: extents.clone(),
                 });
                 at = end;
             }
             continue;
         }
-        if filled > 0 && filled + content + HEADER > size {
+        if filled > 0 && filled + stored + HEADER > sizes.unit {
             units.push(Unit::Members(first..number));
             (first, filled) = (number, 0);
         }
-        filled += content + HEADER;
+        filled += stored + HEADER;
     }
-    if first < items.len() {
-        units.push(Unit::Members(first..items.len()));
+    if first < reader.items().len() {
+        units.push(Unit::Members(first..reader.items().len()));
     }
-    units
+    Ok(units)
+}
+
+/// What is stored of a member.
+struct Content {
+    /// Bytes; of a file that isn't cut perhaps a little more or less.
+    stored: u64,
+    extents: Option<Arc<[Extent]>>,
+}
+
+fn content(reader: &mut Reader<'_>, number: usize, sizes: Sizes) -> Result<Content> {
+    let item = *reader.item(number);
+    let stat = reader.stat(&item);
+    let (size, allocated) = (stat.size, stat.allocated);
+    let leaves_out = sizes.holes == Holes::Keep && has_holes(stat);
+    let is_file = item.kind == MemberKind::File;
+    let extents = match is_file && leaves_out && size > sizes.whole {
+        true => {
+            let (opened, _) = reader.open(&item)?;
+            reader.extents(&item, &opened)?
+        }
+        false => None,
+    };
+    let stored = match &extents {
+        _ if !is_file => 0,
+        Some(extents) => extents.iter().map(|(_, length)| length).sum(),
+        None if leaves_out && size <= sizes.whole => allocated.min(size),
+        None => size,
+    };
+    Ok(Content {
+        stored,
+        extents: extents.map(Arc::from),
+    })
+}
+
+/// The places in a file of the bytes `stored` of all that is stored of it.
+pub(super) fn places(extents: &[Extent], stored: Range<u64>) -> impl Iterator<Item = Range<u64>> {
+    let mut before = 0;
+    extents.iter().filter_map(move |&(start, length)| {
+        let from = stored.start.max(before);
+        let to = stored.end.min(before + length);
+        let shift = start.wrapping_sub(before);
+        before += length;
+        (from < to).then(|| from.wrapping_add(shift)..to.wrapping_add(shift))
+    })
 }

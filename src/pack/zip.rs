@@ -250,6 +250,7 @@ impl Packer<Packed> for ZipPacker<'_> {
                 item,
                 stored,
                 is_last,
+                extents: _,
             } => self.append_part(*item, stored.clone(), *is_last, &mut packed)?,
         }
         Ok(packed)
@@ -275,7 +276,7 @@ impl ZipPacker<'_> {
             // file by now.
             MemberKind::File | MemberKind::Hardlink => {
                 let (opened, mut member) = self.reader.open(&item)?;
-                (member.kind, member.extents) = (MemberKind::File, None);
+                member.kind = MemberKind::File;
                 self.note_xattrs(&member);
                 member.target.clear();
                 member.size = opened.size();
@@ -316,8 +317,7 @@ impl ZipPacker<'_> {
         packed: &mut Packed,
     ) -> Result<()> {
         let item = *self.reader.item(number);
-        let (opened, mut member) = self.reader.open(&item)?;
-        member.extents = None;
+        let (opened, member) = self.reader.open(&item)?;
         self.raw.clear();
         let begins = (stored.start == 0).then(|| member.clone());
         begins.iter().for_each(|member| self.note_xattrs(member));
