@@ -3,6 +3,8 @@
 //! Inside, trees are kept in the compact arena of [`Plan`](crate::plan::Plan);
 //! an [`Entry`] is made from it where somebody wants to look at one.
 
+use std::ops::Range;
+
 use crate::path::{LinkTarget, RelPath};
 use crate::sys::Timestamp;
 
@@ -79,6 +81,21 @@ impl From<&Member> for Listed {
     }
 }
 
+/// Where a file has data: the first byte, and how many.
+pub(crate) type Extent = (u64, u64);
+
+/// The places in a file of the bytes `stored` of all that is stored of it.
+pub(crate) fn places(extents: &[Extent], stored: Range<u64>) -> impl Iterator<Item = Range<u64>> {
+    let mut before = 0;
+    extents.iter().filter_map(move |&(start, length)| {
+        let from = stored.start.max(before);
+        let to = stored.end.min(before + length);
+        let shift = start.wrapping_sub(before);
+        before += length;
+        (from < to).then(|| from.wrapping_add(shift)..to.wrapping_add(shift))
+    })
+}
+
 /// What an archive says of one member, before anybody has checked it: what
 /// parsers make and writers of formats take.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,7 +119,7 @@ pub(crate) struct Member {
     pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
     /// Where a sparse file has data, as offset and length in bytes, in order;
     /// `None` for a file without holes.
-    pub extents: Option<Vec<(u64, u64)>>,
+    pub extents: Option<Vec<Extent>>,
 }
 
 /// What a member is.

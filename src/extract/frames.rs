@@ -13,7 +13,7 @@ use std::fs::File;
 use crate::archive::index::{Holding, Index, Then};
 use crate::codec::Decompressor;
 use crate::dest::writer::{Shared, Site, Writer};
-use crate::entry::Member;
+use crate::entry::{Member, places};
 use crate::error::{Refusal, Result};
 use crate::format::ReadAt;
 use crate::format::tar::{self, Event, Parser};
@@ -177,7 +177,7 @@ impl Worker<'_> {
         let left = stored.saturating_sub(offset);
         let here = usize::try_from(left).map_or(raw.len(), |left| left.min(raw.len()));
         if let Slot::Shared(shared) = slot {
-            for (at, bytes) in places(about, offset, &raw[..here]) {
+            for (at, bytes) in placed(about, offset, &raw[..here]) {
                 self.writer.write_shared(shared, at, bytes)?;
             }
         }
@@ -256,25 +256,19 @@ impl Worker<'_> {
 
 /// Where stored bytes of `member` belong in the file, given those from `offset`
 /// on.
-fn places<'b>(member: &Member, offset: u64, mut bytes: &'b [u8]) -> Vec<(u64, &'b [u8])> {
+fn placed<'b>(
+    member: &Member,
+    offset: u64,
+    mut bytes: &'b [u8],
+) -> impl Iterator<Item = (u64, &'b [u8])> {
     let whole = [(0, member.size)];
     let extents = member.extents.as_deref().unwrap_or(&whole);
-    let mut skipped = offset;
-    let mut placed = Vec::new();
-    for (start, length) in extents {
-        if skipped >= *length {
-            skipped -= length;
-            continue;
-        }
-        let room = usize::try_from(length - skipped).unwrap_or(usize::MAX);
-        let (here, rest) = bytes.split_at(bytes.len().min(room));
-        placed.push((start + skipped, here));
-        (skipped, bytes) = (0, rest);
-        if bytes.is_empty() {
-            break;
-        }
-    }
-    placed
+    let ranges: Vec<_> = places(extents, offset..offset + bytes.len() as u64).collect();
+    ranges.into_iter().map(move |range| {
+        let (here, rest) = bytes.split_at((range.end - range.start) as usize);
+        bytes = rest;
+        (range.start, here)
+    })
 }
 
 #[cfg(test)]
@@ -287,8 +281,9 @@ mod tests {
         let mut member = Member::new(MemberKind::File, "x");
         member.size = 100;
         member.extents = Some(vec![(10, 4), (50, 2), (90, 10)]);
-        assert_eq!(places(&member, 0, b"abcd"), [(10, &b"abcd"[..])]);
-        let placed = places(&member, 3, b"defgh");
-        assert_eq!(placed, [(13, &b"d"[..]), (50, b"ef"), (90, b"gh")]);
+        let all: Vec<_> = placed(&member, 0, b"abcd").collect();
+        assert_eq!(all, [(10, &b"abcd"[..])]);
+        let some: Vec<_> = placed(&member, 3, b"defgh").collect();
+        assert_eq!(some, [(13, &b"d"[..]), (50, b"ef"), (90, b"gh")]);
     }
 }

@@ -6,14 +6,13 @@
 use std::fs::File;
 use std::ops::Range;
 
-use crate::entry::{Member, MemberKind};
+use crate::entry::{Extent, Member, MemberKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::handles::{Handles, limit_for};
 use crate::sys::{self, FileType, Stat};
 
 use super::buffer::Buffer;
 use super::members::{Item, Source, Style, has_holes, member_of};
-use super::unit::Extent;
 
 /// One worker's way to the files.
 pub(super) struct Reader<'r> {

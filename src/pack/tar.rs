@@ -8,7 +8,7 @@ use std::io::Write;
 use std::ops::Range;
 
 use crate::codec::{self, Codec, Compressor, Framing, Level, Settings};
-use crate::entry::MemberKind;
+use crate::entry::{Extent, MemberKind, places};
 use crate::error::{Error, Refusal, Result};
 use crate::format::tar::{self, IndexWriter};
 use crate::progress::Progress;
@@ -18,7 +18,7 @@ use super::crew::{Packer, Place, pack_all};
 use super::output::Job;
 use super::reader::Reader;
 use super::sink::{Ledger, Product, Sink};
-use super::unit::{Extent, Holes, Sizes, Unit, places};
+use super::unit::{Holes, Sizes, Unit};
 
 /// How large units are.
 pub(super) fn sizes(codec: Codec) -> Sizes {

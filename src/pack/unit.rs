@@ -6,14 +6,11 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::entry::MemberKind;
+use crate::entry::{Extent, MemberKind};
 use crate::error::Result;
 
 use super::members::has_holes;
 use super::reader::Reader;
-
-/// Where a file has data: the first byte, and how many.
-pub(super) type Extent = (u64, u64);
 
 /// A part of the archive.
 #[derive(Debug, Clone)]
@@ -121,17 +118,5 @@ fn content(reader: &mut Reader<'_>, number: usize, sizes: Sizes) -> Result<Conte
     Ok(Content {
         stored,
         extents: extents.map(Arc::from),
-    })
-}
-
-/// The places in a file of the bytes `stored` of all that is stored of it.
-pub(super) fn places(extents: &[Extent], stored: Range<u64>) -> impl Iterator<Item = Range<u64>> {
-    let mut before = 0;
-    extents.iter().filter_map(move |&(start, length)| {
-        let from = stored.start.max(before);
-        let to = stored.end.min(before + length);
-        let shift = start.wrapping_sub(before);
-        before += length;
-        (from < to).then(|| from.wrapping_add(shift)..to.wrapping_add(shift))
     })
 }
