@@ -51,17 +51,37 @@ pub(crate) fn decoder<'r>(
         Codec::Gzip => Engine::Gzip(Decompress::new_gzip(15)),
         Codec::Bzip2 => Engine::Bzip2(bzip2::Decompress::new(false)),
         Codec::Xz => Engine::Xz(xz_stream(options.threads)?, options.threads),
-        Codec::Zstd => Engine::Zstd(zstd_context()?),
+        Codec::Zstd => Engine::Zstd(zstd_context(ZSTD_WINDOW)?),
     };
-    Ok(Box::new(Decoder {
-        input,
-        buffer: vec![0; INPUT].into_boxed_slice(),
-        unread: 0..0,
-        ending: Ending::More,
-        engine,
-        place: Place::Front,
-        failure: None,
-    }))
+    Ok(Box::new(Decoder::new(input, engine)))
+}
+
+/// The data that `frame` decodes to, which is one zstd frame and nothing else, with
+/// a window of at most 2 to the power of `window` bytes.
+pub(crate) fn frame_decoder(frame: &[u8], window: u32) -> Result<impl Read, Refusal> {
+    let length = zstd_safe::find_frame_compressed_size(frame);
+    match length {
+        Ok(length) if length == frame.len() => {
+            let engine = Engine::Zstd(zstd_context(window)?);
+            Ok(Decoder::new(frame, engine))
+        }
+        Ok(_) => Err(Refusal::malformed("zstd: more than one frame")),
+        Err(code) => Err(Refusal::io(zstd_error(code))),
+    }
+}
+
+impl<R> Decoder<R> {
+    fn new(input: R, engine: Engine) -> Self {
+        Self {
+            input,
+            buffer: vec![0; INPUT].into_boxed_slice(),
+            unread: 0..0,
+            ending: Ending::More,
+            engine,
+            place: Place::Front,
+            failure: None,
+        }
+    }
 }
 
 fn xz_stream(threads: u32) -> Result<Stream, Refusal> {
@@ -77,10 +97,10 @@ fn xz_stream(threads: u32) -> Result<Stream, Refusal> {
     stream.map_err(|error| library_failed("liblzma", error))
 }
 
-fn zstd_context() -> Result<DCtx<'static>, Refusal> {
+fn zstd_context(window: u32) -> Result<DCtx<'static>, Refusal> {
     let mut context = DCtx::create();
     context
-        .set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW))
+        .set_parameter(DParameter::WindowLogMax(window))
         .map_err(|code| library_failed("zstd", zstd_safe::get_error_name(code)))?;
     Ok(context)
 }
@@ -388,7 +408,7 @@ fn zstd_step(context: &mut DCtx<'static>, input: &[u8], out: &mut [u8]) -> io::R
 fn zstd_error(code: usize) -> io::Error {
     let too_large = ZSTD_ErrorCode::ZSTD_error_frameParameter_windowTooLarge;
     if zstd_safe::is_error_kind(code, too_large) {
-        return over_limit("zstd: a window of more than 128 MiB");
+        return over_limit("zstd: a larger window than is accepted");
     }
     invalid(format!("zstd: {}", zstd_safe::get_error_name(code)))
 }

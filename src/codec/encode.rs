@@ -78,6 +78,14 @@ impl Compressor {
         Ok(Self { engine })
     }
 
+    /// For the blocks of a `.bcp`: zstd frames that see a whole block, at most
+    /// `size` bytes, and have no checksum of their own.
+    pub(crate) fn of_blocks(level: i32, size: u32) -> Result<Self, Refusal> {
+        Ok(Self {
+            engine: Engine::Zstd(block_context(level, size)?),
+        })
+    }
+
     /// Appends `data` as one unit: a gzip member, a bzip2 stream, an xz block, a
     /// zstd frame with size and checksum, or the bytes themselves. xz has no
     /// block for no data and appends nothing. After a failure, `out` may hold
@@ -148,6 +156,35 @@ pub(super) fn zstd_context(level: i32) -> Result<CCtx<'static>, Refusal> {
     let mut context = CCtx::create();
     set_parameter(&mut context, CParameter::CompressionLevel(level))?;
     set_parameter(&mut context, CParameter::ChecksumFlag(true))?;
+    Ok(context)
+}
+
+/// Appends the tables of a `.bcp`'s manifest, of any size, as one zstd frame.
+pub(crate) fn compress_tables(tables: &[u8], out: &mut Vec<u8>) -> Result<(), Refusal> {
+    // Level 19 takes two seconds for a tree of 40,000 files, and saves 2 %.
+    const LEVEL: i32 = 12;
+    const WINDOW: u32 = 8 << 20;
+    zstd_frame(&mut block_context(LEVEL, WINDOW)?, tables, out)
+}
+
+/// A context whose frames see `window` bytes, and have their size alone.
+fn block_context(level: i32, window: u32) -> Result<CCtx<'static>, Refusal> {
+    const SHORT_FROM: i32 = 6;
+    const SHORT_TO: i32 = 13;
+    let level = Level {
+        profile: Profile::Default,
+        number: Some(level),
+    };
+    let mut context = CCtx::create();
+    let level = level.resolve(Codec::Zstd)?;
+    set_parameter(&mut context, CParameter::CompressionLevel(level))?;
+    let window = window.next_power_of_two().ilog2();
+    set_parameter(&mut context, CParameter::WindowLog(window))?;
+    // Shorter matches than zstd's own choice of 5: a scientific bundle gets 0.6 %
+    // smaller, a node_modules 0.1 %, at the same speed.
+    if (SHORT_FROM..SHORT_TO).contains(&level) {
+        set_parameter(&mut context, CParameter::MinMatch(4))?;
+    }
     Ok(context)
 }
 

@@ -16,12 +16,13 @@ mod gzip;
 pub(crate) mod seekable;
 mod single;
 mod unit;
+pub(crate) mod x86;
 mod xz;
 
 use std::ops::RangeInclusive;
 
-pub(crate) use decode::{DecodeOptions, decoder};
-pub(crate) use encode::{Compressor, Settings, Unit};
+pub(crate) use decode::{DecodeOptions, decoder, frame_decoder};
+pub(crate) use encode::{Compressor, Settings, Unit, compress_tables};
 pub(crate) use framing::Framing;
 pub(crate) use single::SingleFrame;
 pub(crate) use unit::Decompressor;
