@@ -96,6 +96,20 @@ pub(crate) fn places(extents: &[Extent], stored: Range<u64>) -> impl Iterator<It
     })
 }
 
+/// Where stored bytes belong in a file with these extents, given those from
+/// `stored` on.
+pub(crate) fn placed<'b>(
+    extents: &[Extent],
+    stored: u64,
+    mut bytes: &'b [u8],
+) -> impl Iterator<Item = (u64, &'b [u8])> {
+    places(extents, stored..stored + bytes.len() as u64).map(move |range| {
+        let (here, rest) = bytes.split_at((range.end - range.start) as usize);
+        bytes = rest;
+        (range.start, here)
+    })
+}
+
 /// What an archive says of one member, before anybody has checked it: what
 /// parsers make and writers of formats take.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -150,5 +164,19 @@ impl Member {
             xattrs: Vec::new(),
             extents: None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stored_bytes_find_their_places_between_holes() {
+        let extents = [(10, 4), (50, 2), (90, 10)];
+        let all: Vec<_> = placed(&extents, 0, b"abcd").collect();
+        assert_eq!(all, [(10, &b"abcd"[..])]);
+        let some: Vec<_> = placed(&extents, 3, b"defgh").collect();
+        assert_eq!(some, [(13, &b"d"[..]), (50, b"ef"), (90, b"gh")]);
     }
 }

@@ -13,7 +13,7 @@ use std::fs::File;
 use crate::archive::index::{Holding, Index, Then};
 use crate::codec::Decompressor;
 use crate::dest::writer::{Shared, Site, Writer};
-use crate::entry::{Member, places};
+use crate::entry::{Member, placed};
 use crate::error::{Refusal, Result};
 use crate::format::ReadAt;
 use crate::format::tar::{self, Event, Parser};
@@ -177,7 +177,9 @@ impl Worker<'_> {
         let left = stored.saturating_sub(offset);
         let here = usize::try_from(left).map_or(raw.len(), |left| left.min(raw.len()));
         if let Slot::Shared(shared) = slot {
-            for (at, bytes) in placed(about, offset, &raw[..here]) {
+            let whole = [(0, about.size)];
+            let extents = about.extents.as_deref().unwrap_or(&whole);
+            for (at, bytes) in placed(extents, offset, &raw[..here]) {
                 self.writer.write_shared(shared, at, bytes)?;
             }
         }
@@ -251,39 +253,5 @@ impl Worker<'_> {
             }
         }
         Ok(())
-    }
-}
-
-/// Where stored bytes of `member` belong in the file, given those from `offset`
-/// on.
-fn placed<'b>(
-    member: &Member,
-    offset: u64,
-    mut bytes: &'b [u8],
-) -> impl Iterator<Item = (u64, &'b [u8])> {
-    let whole = [(0, member.size)];
-    let extents = member.extents.as_deref().unwrap_or(&whole);
-    let ranges: Vec<_> = places(extents, offset..offset + bytes.len() as u64).collect();
-    ranges.into_iter().map(move |range| {
-        let (here, rest) = bytes.split_at((range.end - range.start) as usize);
-        bytes = rest;
-        (range.start, here)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::entry::MemberKind;
-
-    #[test]
-    fn stored_bytes_find_their_places_between_holes() {
-        let mut member = Member::new(MemberKind::File, "x");
-        member.size = 100;
-        member.extents = Some(vec![(10, 4), (50, 2), (90, 10)]);
-        let all: Vec<_> = placed(&member, 0, b"abcd").collect();
-        assert_eq!(all, [(10, &b"abcd"[..])]);
-        let some: Vec<_> = placed(&member, 3, b"defgh").collect();
-        assert_eq!(some, [(13, &b"d"[..]), (50, b"ef"), (90, b"gh")]);
     }
 }

@@ -27,6 +27,11 @@ impl Buffer {
         &mut self.bytes[start..self.filled]
     }
 
+    /// What was filled from `start` on.
+    pub(super) fn filled_mut(&mut self, start: usize) -> &mut [u8] {
+        &mut self.bytes[start..self.filled]
+    }
+
     pub(super) fn append(&mut self, bytes: &[u8]) {
         self.grow(bytes.len()).copy_from_slice(bytes);
     }

@@ -10,7 +10,6 @@ use crate::progress::{Phase, Progress};
 
 use super::output::Job;
 use super::sink::{Failed, Ledger, Product, Sink};
-use super::unit::Unit;
 
 /// Where a unit stands among all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,14 +19,15 @@ pub(super) enum Place {
 }
 
 /// Makes products of units. Each worker has its own.
-pub(super) trait Packer<P> {
+pub(super) trait Packer<U, P> {
     /// Packs `unit` into `spare`, an empty buffer.
-    fn pack(&mut self, unit: &Unit, place: Place, spare: Vec<u8>) -> Result<P>;
+    fn pack(&mut self, unit: &U, place: Place, spare: Vec<u8>) -> Result<P>;
 }
 
-/// Packs all units of `job` with `workers` packers that `start` makes.
-pub(super) fn pack_all<W, P, L, K>(
+/// Packs all `units` of `job` with `workers` packers that `start` makes.
+pub(super) fn pack_all<W, U, P, L, K>(
     job: &Job<'_>,
+    units: &[U],
     workers: usize,
     sink: &Sink<W, P, L>,
     start: impl Fn() -> Result<K> + Sync,
@@ -35,9 +35,10 @@ pub(super) fn pack_all<W, P, L, K>(
 ) -> Result<()>
 where
     W: Write + Send,
+    U: Sync,
     P: Product,
     L: Ledger<P>,
-    K: Packer<P>,
+    K: Packer<U, P>,
 {
     let next = AtomicUsize::new(0);
     let work = |queue: &mut Queue<'_, ()>| {
@@ -46,10 +47,10 @@ where
             loop {
                 let number = next.fetch_add(1, Ordering::Relaxed);
                 sink.wait_for_turn(number, queue);
-                let Some(unit) = job.units.get(number).filter(|_| !queue.is_stopped()) else {
+                let Some(unit) = units.get(number).filter(|_| !queue.is_stopped()) else {
                     break;
                 };
-                let place = match number + 1 == job.units.len() {
+                let place = match number + 1 == units.len() {
                     true => Place::Last,
                     false => Place::Within,
                 };

@@ -80,9 +80,9 @@ pub(super) enum Index {
     None,
 }
 
-/// Packs all units into `writer`. Returns it, with the bytes written.
+/// Packs `units` into `writer`. Returns it, with the bytes written.
 pub(super) fn pack<W: Write + Send>(
-    job: &Job<'_>,
+    (job, units): (&Job<'_>, &[Unit]),
     codec: Codec,
     index: Index,
     writer: W,
@@ -111,7 +111,7 @@ pub(super) fn pack<W: Write + Send>(
             header: Vec::new(),
         })
     };
-    pack_all(job, workers, &sink, start, progress)?;
+    pack_all(job, units, workers, &sink, start, progress)?;
     let (mut writer, frame, written) = sink.into_parts();
     let edge = close(frame, index).map_err(refused)?;
     writer
@@ -147,7 +147,7 @@ struct TarPacker<'p> {
     header: Vec<u8>,
 }
 
-impl Packer<Packed> for TarPacker<'_> {
+impl Packer<Unit, Packed> for TarPacker<'_> {
     fn pack(&mut self, unit: &Unit, place: Place, spare: Vec<u8>) -> Result<Packed> {
         self.raw.clear();
         let mut headers = IndexWriter::default();

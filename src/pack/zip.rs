@@ -197,9 +197,9 @@ fn width(size: u64) -> Width {
     }
 }
 
-/// Packs all units into `writer`. Returns it, with the bytes written.
+/// Packs `units` into `writer`. Returns it, with the bytes written.
 pub(super) fn pack<W: Write + Send>(
-    job: &Job<'_>,
+    (job, units): (&Job<'_>, &[Unit]),
     method: ZipMethod,
     writer: W,
     progress: &dyn Progress,
@@ -214,7 +214,7 @@ pub(super) fn pack<W: Write + Send>(
             raw: Buffer::default(),
         })
     };
-    pack_all(job, job.threads, &sink, start, progress)?;
+    pack_all(job, units, job.threads, &sink, start, progress)?;
     let (mut writer, directory, written) = sink.into_parts();
     let mut edge = directory.bytes;
     let size = edge.len() as u64;
@@ -233,7 +233,7 @@ struct ZipPacker<'p> {
     raw: Buffer,
 }
 
-impl Packer<Packed> for ZipPacker<'_> {
+impl Packer<Unit, Packed> for ZipPacker<'_> {
     fn pack(&mut self, unit: &Unit, _: Place, spare: Vec<u8>) -> Result<Packed> {
         let mut packed = Packed {
             bytes: spare,
