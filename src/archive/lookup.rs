@@ -11,12 +11,13 @@ use std::sync::atomic::AtomicU64;
 use crate::codec::{Codec, DecodeOptions, decoder};
 use crate::entry::{Listed, Member, MemberKind};
 use crate::error::{Error, ErrorKind, Refusal, Result};
-use crate::format::tar;
 use crate::format::zip::{Directory, decode};
+use crate::format::{bcp, tar};
 use crate::plan::members::names_of;
 use crate::sys;
 use crate::text::escape_bytes;
 
+use super::bcp::ContentReader;
 use super::index::{Run, read_index};
 use super::picked::{Picked, Want};
 use super::tar_stream::TarStream;
@@ -30,7 +31,7 @@ const PIECE: usize = 64 << 10;
 
 /// An archive in a file, open for reading.
 ///
-/// Zips and our own `.tar.zst` are read by their index: any member takes the
+/// Zips, `.bcp` and our own `.tar.zst` are read by their index: any member takes the
 /// time that its own bytes, or the few MiB around it, take. Other tars have
 /// none, and are read from the front to the member every time.
 ///
@@ -80,6 +81,7 @@ struct Indexed {
 enum Places {
     Zip(Directory),
     Runs(Vec<Run>),
+    Blocks(Box<bcp::Index>),
 }
 
 /// The content of one member, from its first byte to its last.
@@ -127,6 +129,7 @@ impl Archive {
         };
         let index = match opened.kind {
             Kind::Zip => Some(Indexed::of_zip(&file, length)),
+            Kind::Bcp => Some(Indexed::of_bcp(&file, length)),
             Kind::Tar(Codec::Zstd) => Indexed::of_frames(&file, length).transpose(),
             Kind::Tar(Codec::Store | Codec::Gzip | Codec::Bzip2 | Codec::Xz) => None,
         };
@@ -141,10 +144,19 @@ impl Archive {
         })
     }
 
-    /// Returns the format: `tar`, `tar.gz`, `tar.bz2`, `tar.xz`, `tar.zst` or
-    /// `zip`.
+    /// Returns the format: `tar`, `tar.gz`, `tar.bz2`, `tar.xz`, `tar.zst`,
+    /// `zip` or `bcp`.
     pub fn format(&self) -> &'static str {
         self.kind.name()
+    }
+
+    /// Returns the hash that names all of the archive: of a `.bcp`. It was
+    /// compared with the list of members; contents are when they are read.
+    pub fn root_hash(&self) -> Option<[u8; 32]> {
+        match &self.index.as_ref()?.places {
+            Places::Blocks(index) => Some(index.root_hash),
+            Places::Zip(_) | Places::Runs(_) => None,
+        }
     }
 
     /// Returns every member, in the archive's order.
@@ -229,7 +241,7 @@ impl Archive {
     fn find_from_front(&self, wanted: &[u8]) -> Result<Option<Found<'_>>, Refusal> {
         let codec = match self.kind {
             Kind::Tar(codec) => codec,
-            Kind::Zip => return Ok(None),
+            Kind::Zip | Kind::Bcp => return Ok(None),
         };
         let input = Sequential::new(&self.file);
         let reader = decoder(codec, input, DecodeOptions { threads: 1 })?;
@@ -280,6 +292,13 @@ impl Indexed {
         Ok(Self::new(members, Places::Zip(directory)))
     }
 
+    fn of_bcp(file: &File, length: u64) -> Result<Self, Refusal> {
+        let index = bcp::read_index(file, length)?;
+        let entries = index.layout.manifest.entries.iter();
+        let members = entries.map(|entry| entry.member.clone()).collect();
+        Ok(Self::new(members, Places::Blocks(Box::new(index))))
+    }
+
     fn of_frames(file: &File, length: u64) -> Result<Option<Self>, Refusal> {
         let index = read_index(file, length, tar::Options::default(), &mut |_| Ok(()))?;
         Ok(index.map(|index| {
@@ -319,6 +338,11 @@ impl Indexed {
                 let data = directory.check_local(file, entry)?;
                 let raw = BufReader::with_capacity(PIECE, Section::new(file, data));
                 Ok(Box::new(decode(entry, raw)?))
+            }
+            Places::Blocks(index) => {
+                let content = index.layout.manifest.entries[number].content;
+                let content = content.ok_or_else(|| Refusal::malformed("it has no content"))?;
+                Ok(Box::new(ContentReader::new(file, index, content)))
             }
             Places::Runs(runs) => {
                 let at = runs.partition_point(|run| run.members.end <= number);

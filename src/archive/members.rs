@@ -8,6 +8,7 @@ use std::io::Read;
 use crate::codec::{Codec, DecodeOptions, decoder};
 use crate::entry::Member;
 use crate::error::{Refusal, Result};
+use crate::format::bcp::read_index;
 use crate::format::tar;
 
 use super::tar_stream::{Piece, Step, TarStream};
@@ -34,6 +35,15 @@ pub(crate) fn for_each(
                 each(member)?;
             }
             Ok(())
+        }
+        (Kind::Bcp, Input::File(file, length)) => {
+            let index = read_index(&file, length).map_err(refused)?;
+            let members = super::bcp::into_members(index.layout.manifest);
+            members.into_iter().try_for_each(each)
+        }
+        (Kind::Bcp, Input::Stream(reader)) => {
+            let members = super::bcp::stream_members(reader).map_err(refused)?;
+            members.into_iter().try_for_each(each)
         }
         (Kind::Tar(codec), Input::File(file, length)) => {
             if codec == Codec::Zstd

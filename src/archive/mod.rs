@@ -3,6 +3,7 @@
 //! A regular file can be read from any place, and so by several threads; a
 //! pipe only from its beginning. Both are recognised by their first bytes.
 
+pub(crate) mod bcp;
 pub(crate) mod index;
 mod lookup;
 pub(crate) mod members;
@@ -19,8 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::codec::Codec;
 use crate::error::{Error, ErrorKind, Refusal, Result};
-use crate::format::tar;
-use crate::format::zip;
+use crate::format::{self, tar, zip};
 use crate::sys::{self, FileType};
 
 pub use lookup::{Archive, MemberReader};
@@ -30,6 +30,7 @@ pub use lookup::{Archive, MemberReader};
 pub(crate) enum Kind {
     Tar(Codec),
     Zip,
+    Bcp,
 }
 
 impl Kind {
@@ -42,6 +43,7 @@ impl Kind {
             Kind::Tar(Codec::Xz) => "tar.xz",
             Kind::Tar(Codec::Zstd) => "tar.zst",
             Kind::Zip => "zip",
+            Kind::Bcp => "bcp",
         }
     }
 }
@@ -122,10 +124,16 @@ fn recognise(head: &[u8], file: Option<(&File, u64)>) -> Result<Kind, Refusal> {
     if zip::is_start(head) {
         return Ok(Kind::Zip);
     }
+    if head.starts_with(&format::bcp::MAGIC) {
+        return Ok(Kind::Bcp);
+    }
     match Codec::detect(head) {
         Codec::Store if tar::is_start(head) => Ok(Kind::Tar(Codec::Store)),
         Codec::Store => match file {
-            // Something else may stand in front of a zip.
+            // Something else may stand in front of these.
+            Some((file, length)) if format::bcp::find_trailer(file, length).is_some() => {
+                Ok(Kind::Bcp)
+            }
             Some((file, length)) if zip::has_end_record(file, length) => Ok(Kind::Zip),
             Some(_) | None => Err(unknown()),
         },
@@ -136,7 +144,7 @@ fn recognise(head: &[u8], file: Option<(&File, u64)>) -> Result<Kind, Refusal> {
 fn unknown() -> Refusal {
     let cause = "it is no archive that is known here";
     Refusal::new(ErrorKind::UnknownFormat, cause)
-        .with_hint("tar (plain, gz, bz2, xz, zst) and zip are known")
+        .with_hint("tar (plain, gz, bz2, xz, zst), zip and bcp are known")
 }
 
 fn read_head(file: &File, head: &mut [u8]) -> io::Result<usize> {

@@ -42,6 +42,8 @@ pub(super) struct Intake<'o> {
     pub mode: Mode,
     /// The whole tree was checked before anything was written.
     pub is_checked: bool,
+    /// The hash that names the archive, where its format has one.
+    pub root_hash: Option<[u8; 32]>,
 }
 
 /// Whether members are written, or only looked at.

@@ -85,7 +85,8 @@ impl Meter {
         self.check_ratio(self.announced, archive)
     }
 
-    fn check_ratio(&self, bytes: u64, read: u64) -> Result<(), Refusal> {
+    /// Checks `bytes` that come of the first `read` bytes of the archive.
+    pub(crate) fn check_ratio(&self, bytes: u64, read: u64) -> Result<(), Refusal> {
         let Some(ratio) = self.limits.ratio else {
             return Ok(());
         };

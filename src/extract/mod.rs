@@ -6,6 +6,7 @@
 //! checked before the first byte is written; a stream is checked as it comes.
 //! Whatever fails on the way leaves the destination as it was.
 
+mod bcp;
 mod chunks;
 mod finish;
 mod frames;
@@ -124,6 +125,9 @@ pub struct Outcome {
     pub duration: Duration,
     /// The archive's format: `tar.zst`, `zip` and so on.
     pub format: &'static str,
+    /// The hash that names all of the archive, where its format has one. Of an
+    /// archive that was extracted as a whole, everything was compared with it.
+    pub root_hash: Option<[u8; 32]>,
     /// Where links were written down, and how many.
     pub links_files: Vec<(PathBuf, u64)>,
     /// What the destination can't hold besides.

@@ -33,7 +33,7 @@ use super::intake::{Intake, Mode, OPERATION};
 use super::limits::Meter;
 use super::target::{self, Target};
 use super::tree::{Choice, Tree};
-use super::{AfterEnd, AppleDouble, Options, Outcome, frames, piped, stream, zipped};
+use super::{AfterEnd, AppleDouble, Options, Outcome, bcp, frames, piped, stream, zipped};
 
 /// Extracts `opened` into `destination`.
 pub(super) fn run(
@@ -168,6 +168,7 @@ impl Extraction<'_> {
             Links::LeaveOut => 0,
         };
         outcome.losses = site.losses.counts();
+        outcome.root_hash = intake.root_hash;
         if options.list_entries {
             let entries = intake.tree.entries();
             outcome.entries = entries.map_err(|refusal| intake.refused(refusal))?;
@@ -198,6 +199,7 @@ impl Extraction<'_> {
                 false => Mode::Write,
             },
             is_checked: false,
+            root_hash: None,
         }
     }
 
@@ -211,6 +213,22 @@ impl Extraction<'_> {
             }
             (Kind::Zip, Input::Stream(reader)) => {
                 piped::extract(reader, intake, site, threads, self.progress)
+            }
+            (Kind::Bcp, input) => {
+                let check = |intake: &Intake<'_>| self.check(intake);
+                match input {
+                    Input::File(file, length) => bcp::extract(
+                        (&file, length),
+                        intake,
+                        site,
+                        &check,
+                        threads,
+                        self.progress,
+                    ),
+                    Input::Stream(reader) => {
+                        bcp::extract_stream(reader, intake, site, &check, threads, self.progress)
+                    }
+                }
             }
             (Kind::Tar(codec), Input::File(file, length)) => {
                 let mut meter = Meter::new(self.options.limits);

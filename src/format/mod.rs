@@ -6,6 +6,7 @@
 //! could understand in two ways is refused.
 
 pub(crate) mod apple_double;
+pub(crate) mod bcp;
 pub(crate) mod tar;
 pub(crate) mod zip;
 

@@ -5,12 +5,17 @@
 //! the bytes are the same for any number of threads and on any machine. The
 //! archive appears under its name when it is complete, or not at all.
 
+mod bcp;
+mod blocks;
 mod buffer;
 mod crew;
 mod members;
 mod output;
+mod program;
 mod reader;
+mod similar;
 mod sink;
+mod survey;
 mod tar;
 mod unit;
 mod zip;
@@ -47,17 +52,20 @@ pub enum Format {
     TarZst,
     /// zip, with links as Unix zips have them.
     Zip,
+    /// Our own: smaller, hashed, read from any place.
+    Bcp,
 }
 
 impl Format {
     /// All formats.
-    pub const ALL: [Format; 6] = [
+    pub const ALL: [Format; 7] = [
         Format::Tar,
         Format::TarGz,
         Format::TarBz2,
         Format::TarXz,
         Format::TarZst,
         Format::Zip,
+        Format::Bcp,
     ];
 
     /// Returns the format's name, which is the ending of its files too.
@@ -69,6 +77,7 @@ impl Format {
             Format::TarXz => "tar.xz",
             Format::TarZst => "tar.zst",
             Format::Zip => "zip",
+            Format::Bcp => "bcp",
         }
     }
 
@@ -138,7 +147,7 @@ pub struct Options {
     /// What to spend time on.
     pub profile: Profile,
     /// How hard to compress, in the format's own numbers: gzip and zip 1 to 12,
-    /// bzip2 1 to 9, xz 0 to 9, zstd 1 to 22. Overrides the profile's.
+    /// bzip2 1 to 9, xz 0 to 9, zstd and bcp 1 to 22. Overrides the profile's.
     pub level: Option<i32>,
     /// How the sources' roots are called.
     pub root: RootName,
@@ -188,6 +197,8 @@ pub struct Outcome {
     pub bytes: u64,
     /// The archive's size in bytes; 0 for a dry run.
     pub packed: u64,
+    /// The hash that names all of the archive, where its format has one.
+    pub root_hash: Option<[u8; 32]>,
     /// The time that it took.
     pub duration: Duration,
     /// Links that lead out of their tree: extracting them takes an option.
@@ -250,6 +261,7 @@ mod tests {
             ("a.txz", Some(Format::TarXz)),
             ("a.tzst", Some(Format::TarZst)),
             ("a.zip", Some(Format::Zip)),
+            ("a.bcp", Some(Format::Bcp)),
             (".zip", None),
             ("zip", None),
             ("a.gz", None),

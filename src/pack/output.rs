@@ -21,14 +21,13 @@ use crate::sys::{self, Dir};
 
 use super::members::{self, Item, Source, Style};
 use super::reader::Reader;
-use super::unit::{Unit, cut};
-use super::{Format, Frames, Options, Outcome, RootName, tar, zip};
+use super::unit::{Sizes, Unit, cut};
+use super::{Format, Frames, Options, Outcome, RootName, bcp, tar, zip};
 
 /// What all workers of a packing have in common.
 pub(super) struct Job<'j> {
     pub sources: &'j [Source],
     pub items: &'j [Item],
-    pub units: Vec<Unit>,
     pub style: Style,
     pub level: Level,
     pub threads: usize,
@@ -43,6 +42,16 @@ impl Job<'_> {
     /// One worker's way to the files.
     pub(super) fn reader(&self) -> Reader<'_> {
         Reader::new(self.sources, self.items, self.style, self.threads)
+    }
+
+    /// The members in units, at least one.
+    fn units(&self, sizes: Sizes) -> Result<Vec<Unit>> {
+        let mut reader = Reader::new(self.sources, self.items, self.style, 1);
+        let mut units = cut(&mut reader, sizes)?;
+        if units.is_empty() {
+            units.push(Unit::Members(0..0));
+        }
+        Ok(units)
     }
 
     /// The error of an archive that can't be written.
@@ -296,25 +305,13 @@ fn write(
         profile: options.profile,
         number: options.level,
     };
-    let sizes = match options.format {
-        Format::Zip => zip::sizes(options.zip_method),
-        Format::Tar | Format::TarGz | Format::TarBz2 | Format::TarXz | Format::TarZst => {
-            tar::sizes(codec_of(options.format))
-        }
-    };
-    let style = Style {
-        latest: options.latest,
-        keeps_owner: options.ownership == Ownership::Original,
-    };
-    let mut units = cut(&mut Reader::new(sources, items, style, 1), sizes)?;
-    if units.is_empty() {
-        units.push(Unit::Members(0..0));
-    }
     let job = Job {
         sources,
         items,
-        units,
-        style,
+        style: Style {
+            latest: options.latest,
+            keeps_owner: options.ownership == Ownership::Original,
+        },
         level: match (options.format, options.frames) {
             // Its units are stored: the frame around them is what compresses.
             (Format::TarZst, Frames::Single) => Level::default(),
@@ -329,30 +326,28 @@ fn write(
             bytes: Some(outcome.bytes),
         },
     };
-    let failed = |error| job.write_error(error);
-    let codec = codec_of(options.format);
     let (mut writer, written) = match (options.format, options.frames) {
-        (Format::Zip, _) => zip::pack(&job, options.zip_method, writer, progress)?,
-        (Format::TarZst, Frames::Single) => {
-            let workers = u32::try_from(job.threads).unwrap_or(u32::MAX);
-            let counted = Counted { writer, written: 0 };
-            let frame = SingleFrame::new(BufWriter::new(counted), level, workers)
-                .map_err(|refusal| refusal.at("pack", shown))?;
-            let (frame, _) = tar::pack(&job, Codec::Store, tar::Index::None, frame, progress)?;
-            let buffered = frame.finish().map_err(failed)?;
-            let counted = buffered
-                .into_inner()
-                .map_err(|error| failed(error.into_error()))?;
-            (counted.writer, counted.written)
+        (Format::Zip, _) => {
+            let units = job.units(zip::sizes(options.zip_method))?;
+            zip::pack((&job, &units), options.zip_method, writer, progress)?
         }
+        (Format::Bcp, _) => {
+            let (writer, written, root_hash) = bcp::pack(&job, writer, progress)?;
+            outcome.root_hash = Some(root_hash);
+            (writer, written)
+        }
+        (Format::TarZst, Frames::Single) => pack_single_frame(&job, level, writer, progress)?,
         (Format::TarZst, Frames::Many) => {
-            tar::pack(&job, codec, tar::Index::Write, writer, progress)?
+            pack_tar(&job, Codec::Zstd, tar::Index::Write, writer, progress)?
         }
-        (Format::Tar | Format::TarGz | Format::TarBz2 | Format::TarXz, _) => {
-            tar::pack(&job, codec, tar::Index::None, writer, progress)?
-        }
+        (Format::Tar, _) => pack_tar(&job, Codec::Store, tar::Index::None, writer, progress)?,
+        (Format::TarGz, _) => pack_tar(&job, Codec::Gzip, tar::Index::None, writer, progress)?,
+        (Format::TarBz2, _) => pack_tar(&job, Codec::Bzip2, tar::Index::None, writer, progress)?,
+        (Format::TarXz, _) => pack_tar(&job, Codec::Xz, tar::Index::None, writer, progress)?,
     };
-    writer.flush().map_err(failed)?;
+    writer
+        .flush()
+        .map_err(|error| Error::io("write", shown, error))?;
     outcome.packed = written;
     outcome
         .notes
@@ -360,14 +355,41 @@ fn write(
     Ok(())
 }
 
-fn codec_of(format: Format) -> Codec {
-    match format {
-        Format::Tar | Format::Zip => Codec::Store,
-        Format::TarGz => Codec::Gzip,
-        Format::TarBz2 => Codec::Bzip2,
-        Format::TarXz => Codec::Xz,
-        Format::TarZst => Codec::Zstd,
-    }
+fn pack_tar<W: Write + Send>(
+    job: &Job<'_>,
+    codec: Codec,
+    index: tar::Index,
+    writer: W,
+    progress: &dyn Progress,
+) -> Result<(W, u64)> {
+    let units = job.units(tar::sizes(codec))?;
+    tar::pack((job, &units), codec, index, writer, progress)
+}
+
+fn pack_single_frame<W: Write + Send>(
+    job: &Job<'_>,
+    level: Level,
+    writer: W,
+    progress: &dyn Progress,
+) -> Result<(W, u64)> {
+    let failed = |error| job.write_error(error);
+    let workers = u32::try_from(job.threads).unwrap_or(u32::MAX);
+    let counted = Counted { writer, written: 0 };
+    let frame = SingleFrame::new(BufWriter::new(counted), level, workers)
+        .map_err(|refusal| refusal.at("pack", job.shown))?;
+    let units = job.units(tar::sizes(Codec::Zstd))?;
+    let (frame, _) = tar::pack(
+        (job, &units),
+        Codec::Store,
+        tar::Index::None,
+        frame,
+        progress,
+    )?;
+    let buffered = frame.finish().map_err(failed)?;
+    let counted = buffered
+        .into_inner()
+        .map_err(|error| failed(error.into_error()))?;
+    Ok((counted.writer, counted.written))
 }
 
 /// Counts what is written.

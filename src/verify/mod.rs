@@ -9,6 +9,7 @@
 //!
 //! Nothing is written, and no link is followed on disk.
 
+mod bcp;
 mod content;
 mod frames;
 mod hashing;
@@ -23,7 +24,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::path::RelPath;
 use crate::pool;
 use crate::progress::{Counters, Progress};
@@ -198,6 +199,57 @@ pub fn verify(
         dirs: totals.dirs,
         symlinks: totals.symlinks,
         bytes_hashed: hashed.bytes + left.hashed() + right.hashed(),
+        duration: started.elapsed(),
+    })
+}
+
+/// What was found in an archive that is whole.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Checked {
+    /// The archive's format: `tar.zst`, `bcp` and so on.
+    pub format: &'static str,
+    /// Regular files, each name of one counted.
+    pub files: u64,
+    /// Folders.
+    pub dirs: u64,
+    /// Symbolic links.
+    pub symlinks: u64,
+    /// The hash that names all of the archive, where its format has one.
+    pub root_hash: Option<[u8; 32]>,
+    /// The time that it took.
+    pub duration: Duration,
+}
+
+/// Reads all of the archive at `archive`, and checks it by every sum and hash
+/// that it has. What only its own lengths prove, as in a plain tar, is no proof
+/// of contents.
+///
+/// # Errors
+///
+/// When it is no archive or can't be read, when it is damaged, or holds what an
+/// extraction would refuse, links that lead out of it excepted.
+pub fn check(archive: &Path, options: &Options, progress: &dyn Progress) -> Result<Checked> {
+    let started = Instant::now();
+    let opened = match side::open(archive)? {
+        Input::Archive(opened) => opened,
+        Input::Folder(_) => {
+            let cause = "is a folder, and there is nothing to hold it against";
+            let error = Error::new(ErrorKind::Usage, "verify", archive, cause);
+            return Err(error.with_hint("name what it should be equal to"));
+        }
+    };
+    let format = opened.kind.name();
+    let threads = pool::threads(options.jobs);
+    let side = Side::of_whole_archive(opened, archive, threads, progress)?;
+    let totals = &side.totals;
+    Ok(Checked {
+        format,
+        files: totals.files,
+        // The folder that all stand in is no member.
+        dirs: totals.dirs.saturating_sub(1),
+        symlinks: totals.symlinks,
+        root_hash: side.root_hash(),
         duration: started.elapsed(),
     })
 }

@@ -2,8 +2,8 @@
 //!
 //! An archive is decoded once and as a whole, whatever of it is compared, so
 //! that damage anywhere is found; what an extraction would refuse is refused
-//! here. Contents are hashed as they come and never kept: zips and our own
-//! `.tar.zst` on all threads, anything else from front to end.
+//! here. Contents are hashed as they come and never kept: zips, `.bcp` and our
+//! own `.tar.zst` on all threads, anything else from front to end.
 
 use std::io::Read;
 
@@ -19,7 +19,7 @@ use crate::text::escape_bytes;
 
 use super::moment::{Clock, Moment};
 use super::side::Sizes;
-use super::{frames, zipped};
+use super::{bcp, frames, zipped};
 
 /// What an archive says of one node; `None` where it says nothing.
 #[derive(Debug, Clone, Default)]
@@ -51,6 +51,8 @@ pub(super) struct Packed {
     pub hard_links: HardLinks,
     /// Bytes that were hashed.
     pub hashed: u64,
+    /// The hash that names all of the archive, where its format has one.
+    pub root_hash: Option<[u8; 32]>,
 }
 
 /// What a format tells of a member.
@@ -99,6 +101,8 @@ pub(super) fn read(
             let refusal = Refusal::new(ErrorKind::Usage, cause);
             Err(refused(refusal.with_hint("save it to a file first")))
         }
+        (Kind::Bcp, Input::File(file, length)) => bcp::read(&file, length, &task, progress),
+        (Kind::Bcp, Input::Stream(reader)) => bcp::read_stream(reader, &task, progress),
         (Kind::Tar(codec), Input::File(file, length)) => {
             if codec == Codec::Zstd
                 && let Some(index) =
@@ -141,6 +145,7 @@ impl Packed {
             made: Vec::new(),
             hard_links,
             hashed: 0,
+            root_hash: None,
         }
     }
 

@@ -34,6 +34,7 @@ enum Source {
         facts: Vec<Fact>,
         hard_links: HardLinks,
         hashed: u64,
+        root_hash: Option<[u8; 32]>,
     },
 }
 
@@ -96,7 +97,27 @@ impl<'s> Side<'s> {
             Some(other) if other.root().is_some() => top_for(&packed, &other.plan),
             Some(_) | None => NodeId::ROOT,
         };
-        let (hard_links, hashed) = (packed.hard_links, packed.hashed);
+        Self::of_packed(packed, top, shown)
+    }
+
+    /// The archive `opened`, of which no content is compared with anything.
+    pub(super) fn of_whole_archive(
+        opened: Opened<'_>,
+        shown: &'s Path,
+        threads: usize,
+        progress: &dyn Progress,
+    ) -> Result<Self> {
+        let packed = packed::read(opened, &Sizes::Some(HashSet::new()), threads, progress)?;
+        Self::of_packed(packed, NodeId::ROOT, shown)
+    }
+
+    fn of_packed(packed: Packed, top: NodeId, shown: &'s Path) -> Result<Self> {
+        let Packed {
+            hard_links,
+            hashed,
+            root_hash,
+            ..
+        } = packed;
         let (plan, facts) = packed.into_tree(top).map_err(|r| r.at("verify", shown))?;
         Ok(Self {
             shown,
@@ -106,8 +127,17 @@ impl<'s> Side<'s> {
                 facts,
                 hard_links,
                 hashed,
+                root_hash,
             },
         })
+    }
+
+    /// The hash that names all of an archive, where its format has one.
+    pub(super) fn root_hash(&self) -> Option<[u8; 32]> {
+        match &self.source {
+            Source::Folder { .. } => None,
+            Source::Archive { root_hash, .. } => *root_hash,
+        }
     }
 
     /// The folder; `None` for an archive.

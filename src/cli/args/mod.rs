@@ -111,9 +111,10 @@ pub(crate) struct VerifyArgs {
     #[arg(value_name = "LEFT", value_hint = ValueHint::AnyPath)]
     pub left: PathBuf,
 
-    /// What is held against it: a folder or an archive
+    /// What is held against it: a folder or an archive. Without it, LEFT is an
+    /// archive, and is checked by all sums and hashes that it has
     #[arg(value_name = "RIGHT", value_hint = ValueHint::AnyPath)]
-    pub right: PathBuf,
+    pub right: Option<PathBuf>,
 
     /// Kinds of difference that don't count, separated by commas
     #[arg(long, value_name = "KIND", value_delimiter = ',')]

@@ -8,7 +8,7 @@ use indicatif::HumanBytes;
 use serde_json::{Value, json};
 
 use super::remarks::{links_files, links_files_json, losses, losses_json};
-use super::{counted, counts};
+use super::{counted, counts, hex, with_root_hash};
 
 /// What was packed, in one line.
 pub(crate) fn packed(outcome: &Packed, format: Format, is_dry_run: bool) -> String {
@@ -31,7 +31,11 @@ pub(crate) fn packed(outcome: &Packed, format: Format, is_dry_run: bool) -> Stri
         let _ = write!(text, " into {}", HumanBytes(outcome.packed));
     }
     let _ = write!(text, " in {seconds:.2} s");
-    text + &pace(outcome.bytes, seconds, format.name(), is_dry_run)
+    text += &pace(outcome.bytes, seconds, format.name(), is_dry_run);
+    if let Some(hash) = &outcome.root_hash {
+        let _ = write!(text, "\nroot hash {}", hex(hash));
+    }
+    text
 }
 
 /// What a user should know about an archive that was packed.
@@ -53,7 +57,7 @@ pub(crate) fn packed_remarks(outcome: &Packed) -> Vec<String> {
 
 /// The JSON document of a packing.
 pub(crate) fn packed_json(outcome: &Packed, format: Format, is_dry_run: bool) -> Value {
-    json!({
+    let document = json!({
         "files": outcome.files,
         "dirs": outcome.dirs,
         "symlinks": outcome.symlinks,
@@ -66,7 +70,8 @@ pub(crate) fn packed_json(outcome: &Packed, format: Format, is_dry_run: bool) ->
         "external_links": outcome.external_links,
         "dry_run": is_dry_run,
         "notes": outcome.notes,
-    })
+    });
+    with_root_hash(document, outcome.root_hash.as_ref())
 }
 
 /// What was extracted, in one line.
@@ -99,7 +104,7 @@ pub(crate) fn extracted_remarks(outcome: &Extracted) -> Vec<String> {
 
 /// The JSON document of an extraction.
 pub(crate) fn extracted_json(outcome: &Extracted, is_dry_run: bool) -> Value {
-    json!({
+    let document = json!({
         "files": outcome.files,
         "dirs": outcome.dirs,
         "symlinks": outcome.symlinks,
@@ -112,7 +117,8 @@ pub(crate) fn extracted_json(outcome: &Extracted, is_dry_run: bool) -> Value {
         "links_files": links_files_json(&outcome.links_files),
         "losses": losses_json(&outcome.losses),
         "notes": outcome.notes,
-    })
+    });
+    with_root_hash(document, outcome.root_hash.as_ref())
 }
 
 /// How fast it went and in which format; only the format where nothing was moved.

@@ -20,7 +20,7 @@ pub(crate) use archived::{
 pub(crate) use capabilities::{capabilities, capabilities_json};
 pub(crate) use copied::{copied, copied_json, entries, remarks};
 pub(crate) use listed::{Style, write_member};
-pub(crate) use verified::{verified, verified_json};
+pub(crate) use verified::{checked, checked_json, verified, verified_json};
 
 /// An error in one line, and what can be done about it in another.
 pub(crate) fn error(error: &Error) -> String {
@@ -81,4 +81,20 @@ fn counts(files: u64, dirs: u64, symlinks: u64, hardlinks: u64) -> String {
         let _ = write!(text, ", {}", counted(count, noun));
     }
     text
+}
+
+/// A hash as people compare it.
+fn hex(hash: &[u8; 32]) -> String {
+    hash.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Adds the root hash to a document, where there is one.
+fn with_root_hash(mut document: Value, hash: Option<&[u8; 32]>) -> Value {
+    if let Some(hash) = hash {
+        document["root_hash"] = hex(hash).into();
+    }
+    document
 }

@@ -2,10 +2,39 @@
 
 use std::fmt::Write as _;
 
-use bundlecp::verify::{Difference, DifferenceKind, Outcome as Verified};
+use bundlecp::verify::{Checked, Difference, DifferenceKind, Outcome as Verified};
 use serde_json::{Value, json};
 
-use super::counted;
+use super::{counted, hex, with_root_hash};
+
+/// What an archive is that was checked by itself.
+pub(crate) fn checked(outcome: &Checked) -> String {
+    let mut text = format!(
+        "whole: {}, {}, {} read in {:.2} s ({})\n",
+        counted(outcome.files, "file"),
+        counted(outcome.dirs, "folder"),
+        counted(outcome.symlinks, "link"),
+        outcome.duration.as_secs_f64(),
+        outcome.format
+    );
+    if let Some(hash) = &outcome.root_hash {
+        let _ = writeln!(text, "root hash {}", hex(hash));
+    }
+    text
+}
+
+/// The JSON document of an archive that was checked by itself.
+pub(crate) fn checked_json(outcome: &Checked) -> Value {
+    let document = json!({
+        "whole": true,
+        "format": outcome.format,
+        "files": outcome.files,
+        "dirs": outcome.dirs,
+        "symlinks": outcome.symlinks,
+        "seconds": outcome.duration.as_secs_f64(),
+    });
+    with_root_hash(document, outcome.root_hash.as_ref())
+}
 
 /// What a comparison found: a line a difference, and the sum.
 pub(crate) fn verified(outcome: &Verified, color: bool) -> String {

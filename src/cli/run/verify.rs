@@ -28,7 +28,18 @@ pub(super) fn run(arguments: &VerifyArgs) -> Result<u8, Failure> {
     let interrupt = Interrupt::listen()?;
     let output = &arguments.output;
     let bar = Bar::new(progress(output), interrupt.clone());
-    let outcome = verify::verify(&arguments.left, &arguments.right, &options, &bar);
+    let Some(right) = &arguments.right else {
+        let checked = verify::check(&arguments.left, &options, &bar);
+        bar.clear();
+        let checked = checked.map_err(|error| or_interrupted(error, &interrupt))?;
+        unless_closed(match (output.json, output.quiet) {
+            (true, _) => print_json(&render::checked_json(&checked)),
+            (false, false) => write!(io::stdout(), "{}", render::checked(&checked)),
+            (false, true) => Ok(()),
+        })?;
+        return Ok(0);
+    };
+    let outcome = verify::verify(&arguments.left, right, &options, &bar);
     bar.clear();
     let outcome = outcome.map_err(|error| or_interrupted(error, &interrupt))?;
     let color = match output.color {

@@ -1,0 +1,334 @@
+//! A `.bcp`: the manifest tells all before the first block, from a file as from
+//! a pipe, so everything is checked before anything is written.
+//!
+//! From a file, every worker reads, checks, decodes and writes blocks by itself.
+//! From a pipe, one reads; that the manifest is the right one shows at the end,
+//! before anything is published.
+
+use std::fs::File;
+use std::io::Read;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use crate::codec::Decompressor;
+use crate::dest::writer::{NewFile, Shared, Site, Writer};
+use crate::entry::placed;
+use crate::error::{Error, Refusal, Result};
+use crate::format::bcp::{
+    Block, Index, Layout, Piece, StreamReader, decode_block, read_index, unfilter,
+};
+use crate::plan::NodeId;
+use crate::pool::{self, Queue};
+use crate::progress::{Phase, Progress};
+
+use super::intake::{Intake, Mode};
+use super::tree::Accepted;
+
+/// Blocks of a pipe that may wait for a worker, each at most 16 MiB: more would
+/// not make it faster, as one is decoded while the next comes.
+const WAITING: usize = 4;
+
+/// Files without any content that one worker makes at a time.
+const BATCH: usize = 64;
+
+/// Extracts the archive `file` of `length` bytes.
+pub(super) fn extract(
+    (file, length): (&File, u64),
+    intake: &mut Intake<'_>,
+    site: &Site<'_>,
+    check: &dyn Fn(&Intake<'_>) -> Result<()>,
+    threads: usize,
+    progress: &dyn Progress,
+) -> Result<()> {
+    let index = read_index(file, length).map_err(|refusal| intake.refused(refusal))?;
+    intake.root_hash = Some(index.root_hash);
+    let slots = plan(&index.layout, intake, check)?;
+    let announced = intake.tree.meter.check_announced(length);
+    announced.map_err(|refusal| intake.refused(refusal))?;
+    if intake.mode == Mode::Look {
+        return Ok(());
+    }
+    let checked = index.check_unknown(file);
+    checked.map_err(|refusal| intake.refused(refusal))?;
+    intake.make_dirs(site, threads, progress)?;
+    let Index { layout, blocks, .. } = &index;
+    let task = Task {
+        layout,
+        slots: &slots,
+        intake: &*intake,
+    };
+    let total = intake.tree.counts.total();
+    let work = |queue: &mut Queue<'_, Job>| {
+        let mut worker = task.worker(site);
+        let mut payload = Vec::new();
+        while let Some(job) = queue.next() {
+            match job {
+                Job::Empty(contents) => worker.make_empty(&contents)?,
+                Job::Block(number) => {
+                    let raw = layout.manifest.blocks[number];
+                    let read = blocks[number].read_block(file, &mut payload, raw);
+                    read.map_err(|refusal| task.intake.refused(refusal))?;
+                    worker.extract(number, &payload)?;
+                }
+            }
+        }
+        Ok(())
+    };
+    let report = || progress.report(&site.counters.status(Phase::Extracting, total));
+    let wanted = (0..blocks.len()).filter(|number| task.is_wanted(*number));
+    let jobs: Vec<Job> = task.empty().chain(wanted.map(Job::Block)).collect();
+    // A worker takes the newest of its own jobs, the others the oldest.
+    pool::run(threads, jobs.into_iter().rev(), work, report)?;
+    Ok(())
+}
+
+/// What a worker does with an archive in a file.
+enum Job {
+    Block(usize),
+    Empty(Vec<usize>),
+}
+
+/// What becomes of a content: each file that has it.
+type Slots = Vec<Vec<Slot>>;
+
+/// One file of a content.
+enum Slot {
+    Whole {
+        node: NodeId,
+        entry: usize,
+    },
+    /// It goes on in another block.
+    Shared(Box<Shared>),
+}
+
+/// Takes all members into the tree and checks it as a whole.
+fn plan(
+    layout: &Layout,
+    intake: &mut Intake<'_>,
+    check: &dyn Fn(&Intake<'_>) -> Result<()>,
+) -> Result<Slots> {
+    let mut slots: Slots = Vec::new();
+    slots.resize_with(layout.manifest.contents.len(), Vec::new);
+    for (number, entry) in layout.manifest.entries.iter().enumerate() {
+        let accepted = intake.accept(&entry.member)?;
+        let (Accepted::File(node), Some(content)) = (accepted, entry.content) else {
+            continue;
+        };
+        let content = content as usize;
+        slots[content].push(match layout.is_cut(content) {
+            true => {
+                let new = intake.tree.new_file(node, &entry.member);
+                let stored = layout.manifest.contents[content].stored();
+                Slot::Shared(Box::new(Shared::new(new, stored)))
+            }
+            false => Slot::Whole {
+                node,
+                entry: number,
+            },
+        });
+    }
+    check(intake)?;
+    intake.is_checked = true;
+    Ok(slots)
+}
+
+/// What all workers look at.
+struct Task<'t> {
+    layout: &'t Layout,
+    slots: &'t Slots,
+    intake: &'t Intake<'t>,
+}
+
+impl<'t> Task<'t> {
+    fn worker(&'t self, site: &'t Site<'t>) -> Worker<'t> {
+        Worker {
+            task: self,
+            writer: site.writer(),
+            decompressor: Decompressor::new(),
+            raw: Vec::new(),
+        }
+    }
+
+    /// Whether a block has something that was chosen.
+    fn is_wanted(&self, block: usize) -> bool {
+        let mut pieces = self.layout.pieces(block);
+        pieces.any(|piece| !self.slots[piece.content].is_empty())
+    }
+
+    /// Bytes that a block brings to files.
+    fn written_of(&self, block: usize) -> u64 {
+        let pieces = self.layout.pieces(block);
+        let written =
+            pieces.map(|piece| (piece.range.len() * self.slots[piece.content].len()) as u64);
+        written.sum()
+    }
+
+    /// Contents that no block has anything of, and that were chosen.
+    fn empty(&self) -> impl Iterator<Item = Job> {
+        let contents = &self.layout.manifest.contents;
+        let is_empty =
+            |number: &usize| contents[*number].stored() == 0 && !self.slots[*number].is_empty();
+        let empty: Vec<usize> = (0..contents.len()).filter(is_empty).collect();
+        let batches: Vec<_> = empty.chunks(BATCH).map(<[usize]>::to_vec).collect();
+        batches.into_iter().map(Job::Empty)
+    }
+}
+
+struct Worker<'w> {
+    task: &'w Task<'w>,
+    writer: Writer<'w>,
+    decompressor: Decompressor,
+    raw: Vec<u8>,
+}
+
+impl Worker<'_> {
+    /// Extracts a block whose hash was checked, or will be before the end.
+    fn extract(&mut self, number: usize, payload: &[u8]) -> Result<()> {
+        let layout = self.task.layout;
+        let size = layout.manifest.blocks[number];
+        let mut raw = std::mem::take(&mut self.raw);
+        let decoded = decode_block(&mut self.decompressor, payload, size, &mut raw);
+        decoded.map_err(|refusal| self.task.intake.refused(refusal))?;
+        for piece in layout.pieces(number) {
+            if !self.task.slots[piece.content].is_empty() {
+                self.write(&piece, &mut raw[piece.range.clone()])?;
+            }
+        }
+        self.raw = raw;
+        Ok(())
+    }
+
+    /// Writes a piece to all files that have its content.
+    fn write(&mut self, piece: &Piece, bytes: &mut [u8]) -> Result<()> {
+        let content = &self.task.layout.manifest.contents[piece.content];
+        unfilter(&content.filter, piece, bytes);
+        let whole = [(0, content.size)];
+        let extents = content.extents.as_deref().unwrap_or(&whole);
+        for slot in &self.task.slots[piece.content] {
+            let parts = placed(extents, piece.stored.start, bytes);
+            match slot {
+                Slot::Whole { node, entry } => {
+                    let new = self.new_file(*node, *entry);
+                    self.writer.write_whole(&new, parts)?;
+                }
+                Slot::Shared(shared) => {
+                    for (offset, bytes) in parts {
+                        self.writer.write_shared(shared, offset, bytes)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn make_empty(&mut self, contents: &[usize]) -> Result<()> {
+        for content in contents {
+            for slot in &self.task.slots[*content] {
+                if let Slot::Whole { node, entry } = slot {
+                    let new = self.new_file(*node, *entry);
+                    self.writer.write_whole(&new, None)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn new_file(&self, node: NodeId, entry: usize) -> NewFile {
+        let member = &self.task.layout.manifest.entries[entry].member;
+        self.task.intake.tree.new_file(node, member)
+    }
+}
+
+/// What a worker does with an archive that comes through a pipe.
+enum PipeJob {
+    Read,
+    Empty(Vec<usize>),
+    Block(Block),
+}
+
+/// Extracts the archive that `reader` brings.
+pub(super) fn extract_stream(
+    reader: Box<dyn Read + Send + '_>,
+    intake: &mut Intake<'_>,
+    site: &Site<'_>,
+    check: &dyn Fn(&Intake<'_>) -> Result<()>,
+    threads: usize,
+    progress: &dyn Progress,
+) -> Result<()> {
+    let (reader, manifest) =
+        StreamReader::new(reader).map_err(|refusal| intake.refused(refusal))?;
+    let layout = Layout::new(manifest);
+    let slots = plan(&layout, intake, check)?;
+    if intake.mode == Mode::Write {
+        intake.make_dirs(site, threads, progress)?;
+    }
+    let total = intake.tree.counts.total();
+    let mode = intake.mode;
+    let hashes = Mutex::new(vec![[0; 32]; layout.manifest.blocks.len()]);
+    let reading = Mutex::new(reader);
+    let waiting = AtomicUsize::new(0);
+    let task = Task {
+        layout: &layout,
+        slots: &slots,
+        intake: &*intake,
+    };
+    let take = |worker: &mut Worker<'_>, block: Block| {
+        let hash = block.hash();
+        hashes.lock().unwrap_or_else(PoisonError::into_inner)[block.number] = hash;
+        if mode == Mode::Write && task.is_wanted(block.number) {
+            worker.extract(block.number, &block.payload)?;
+        }
+        waiting.fetch_sub(1, Ordering::Relaxed);
+        Ok(())
+    };
+    let refused = |refusal: Refusal| -> Error { task.intake.refused(refusal) };
+    let work = |queue: &mut Queue<'_, PipeJob>| {
+        let mut worker = task.worker(site);
+        while let Some(job) = queue.next() {
+            match job {
+                PipeJob::Empty(contents) => worker.make_empty(&contents)?,
+                PipeJob::Block(block) => take(&mut worker, block)?,
+                PipeJob::Read => {
+                    let mut reader = reading.lock().unwrap_or_else(PoisonError::into_inner);
+                    let mut written = 0_u64;
+                    while let Some(block) = reader.next_block(&layout.manifest).map_err(refused)? {
+                        if queue.is_stopped() {
+                            break;
+                        }
+                        written = written.saturating_add(task.written_of(block.number));
+                        let meter = &task.intake.tree.meter;
+                        let read = task.intake.read.load(Ordering::Relaxed);
+                        meter.check_ratio(written, read).map_err(refused)?;
+                        waiting.fetch_add(1, Ordering::Relaxed);
+                        queue.push([PipeJob::Block(block)]);
+                        while waiting.load(Ordering::Relaxed) >= WAITING
+                            && queue.help(|job| match job {
+                                PipeJob::Read => Ok(()),
+                                PipeJob::Empty(contents) => worker.make_empty(&contents),
+                                PipeJob::Block(block) => take(&mut worker, block),
+                            })?
+                        {}
+                    }
+                }
+            }
+        }
+        Ok(())
+    };
+    let report = || progress.report(&site.counters.status(Phase::Extracting, total));
+    let empty = task.empty().filter(|_| mode == Mode::Write);
+    let empty = empty.filter_map(|job| match job {
+        Job::Empty(contents) => Some(PipeJob::Empty(contents)),
+        Job::Block(_) => None,
+    });
+    let jobs: Vec<_> = empty.chain([PipeJob::Read]).collect();
+    pool::run(threads, jobs, work, report)?;
+    let mut reader = reading.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let hashes = hashes.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let root_hash = reader.finish(&hashes).map_err(refused)?;
+    // Holes as well, as from a file: how long the archive is shows only now.
+    let read = task.intake.read.load(Ordering::Relaxed);
+    let announced = task.intake.tree.meter.check_announced(read);
+    announced.map_err(refused)?;
+    intake.root_hash = Some(root_hash);
+    Ok(())
+}

@@ -1,0 +1,206 @@
+//! The manifest: entries, contents and blocks, and how they are written as
+//! tables (docs/format.md, Manifest).
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use super::column::{self, HAS_TIME, Writer};
+use crate::entry::{Extent, Member, MemberKind};
+use crate::error::{ErrorKind, Refusal};
+
+/// What a link led to where the tree was packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Hint {
+    #[default]
+    Unknown,
+    File,
+    Dir,
+}
+
+/// What a content went through before it was compressed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Filter {
+    None,
+    /// Of these stored bytes.
+    X86(Range<u64>),
+}
+
+/// The bytes of one or several files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Content {
+    /// Holes included.
+    pub size: u64,
+    /// BLAKE3 of what is stored of it.
+    pub hash: [u8; 32],
+    pub filter: Filter,
+    /// Where it has data; `None` without holes.
+    pub extents: Option<Vec<Extent>>,
+}
+
+impl Content {
+    /// Bytes that are stored of it.
+    pub(crate) fn stored(&self) -> u64 {
+        match &self.extents {
+            None => self.size,
+            Some(extents) => extents.iter().map(|(_, length)| length).sum(),
+        }
+    }
+}
+
+/// An entry: a member of the tree, and what else is told of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub member: Member,
+    /// The number of a file's content.
+    pub content: Option<u32>,
+    pub hint: Hint,
+}
+
+/// All that an archive tells before its blocks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Manifest {
+    /// Each folder before what is in it.
+    pub entries: Vec<Entry>,
+    pub contents: Vec<Content>,
+    /// What each block decodes to, bytes.
+    pub blocks: Vec<u32>,
+}
+
+impl Manifest {
+    /// The tables that say all of this.
+    pub(crate) fn to_tables(&self) -> Result<Vec<u8>, Refusal> {
+        let mut columns = Writer::default();
+        let counts = [self.entries.len(), self.contents.len(), self.blocks.len()];
+        if counts.iter().any(|count| *count >= u32::MAX as usize) {
+            let cause = "more than 4,294,967,294 entries";
+            return Err(Refusal::new(ErrorKind::LimitExceeded, cause));
+        }
+        columns.push(column::COUNTS, &longs(counts.map(|count| count as u64)));
+        self.push_entries(&mut columns)?;
+        self.push_details(&mut columns);
+        self.push_contents(&mut columns);
+        columns.push_some(column::BLOCK_SIZES, &ints(self.blocks.iter().copied()));
+        Ok(columns.into_tables())
+    }
+
+    fn push_entries(&self, columns: &mut Writer) -> Result<(), Refusal> {
+        let members = || self.entries.iter().map(|entry| &entry.member);
+        let mut numbers: HashMap<&[u8], u32> = HashMap::with_capacity(self.entries.len());
+        let (mut parents, mut lengths, mut firsts) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut names, mut kinds) = (Vec::new(), Vec::new());
+        let unknown = || Refusal::malformed("a member is not behind what it belongs to");
+        for (number, entry) in self.entries.iter().enumerate() {
+            let member = &entry.member;
+            let (parent, name) = match memchr::memrchr(b'/', &member.path) {
+                None => (0, member.path.as_slice()),
+                Some(at) => {
+                    let parent = numbers.get(&member.path[..at]).ok_or_else(unknown)?;
+                    (parent + 1, &member.path[at + 1..])
+                }
+            };
+            parents.push(parent);
+            lengths.push(u32::try_from(name.len()).map_err(|_| unknown())?);
+            names.extend_from_slice(name);
+            kinds.push(kind_byte(entry));
+            if member.kind == MemberKind::Hardlink {
+                firsts.push(*numbers.get(member.target.as_slice()).ok_or_else(unknown)?);
+            }
+            numbers.insert(&member.path, number as u32);
+        }
+        columns.push(column::KINDS, &kinds);
+        columns.push(column::PARENTS, &ints(parents));
+        columns.push(column::NAME_LENGTHS, &ints(lengths));
+        columns.push(column::NAMES, &names);
+        let modes = members().flat_map(|member| (member.mode as u16).to_le_bytes());
+        columns.push(column::MODES, &modes.collect::<Vec<_>>());
+        let times = || members().filter_map(|member| member.modified);
+        let seconds = times().flat_map(|time| time.secs.to_le_bytes());
+        columns.push_some(column::SECONDS, &seconds.collect::<Vec<_>>());
+        columns.push_some(column::NANOSECONDS, &ints(times().map(|time| time.nanos)));
+        let contents = self.entries.iter().filter_map(|entry| entry.content);
+        columns.push_some(column::CONTENT_NUMBERS, &ints(contents));
+        columns.push_some(column::FIRST_NAMES, &ints(firsts));
+        Ok(())
+    }
+
+    /// Targets, attributes and owners.
+    fn push_details(&self, columns: &mut Writer) {
+        let (mut lengths, mut targets) = (Vec::new(), Vec::new());
+        let (mut attribute_lengths, mut attributes) = (Vec::new(), Vec::new());
+        let mut owners = Vec::new();
+        for (number, Entry { member, .. }) in self.entries.iter().enumerate() {
+            if member.kind == MemberKind::Symlink {
+                lengths.extend_from_slice(&(member.target.len() as u16).to_le_bytes());
+                targets.extend_from_slice(&member.target);
+            }
+            for (name, value) in &member.xattrs {
+                attribute_lengths.extend([number as u32, name.len() as u32, value.len() as u32]);
+                attributes.extend_from_slice(name);
+                attributes.extend_from_slice(value);
+            }
+            owners.extend([member.uid as u32, member.gid as u32]);
+        }
+        columns.push_some(column::TARGET_LENGTHS, &lengths);
+        columns.push_some(column::TARGETS, &targets);
+        columns.push_some(column::ATTRIBUTE_LENGTHS, &ints(attribute_lengths));
+        columns.push_some(column::ATTRIBUTES, &attributes);
+        if owners.iter().any(|owner| *owner != 0) {
+            columns.push(column::OWNERS, &ints(owners));
+        }
+    }
+
+    fn push_contents(&self, columns: &mut Writer) {
+        columns.push_some(
+            column::SIZES,
+            &longs(self.contents.iter().map(|one| one.size)),
+        );
+        let hashes = self.contents.iter().flat_map(|one| one.hash);
+        columns.push_some(column::HASHES, &hashes.collect::<Vec<_>>());
+        let filters = self.contents.iter().map(|one| match one.filter {
+            Filter::None => 0,
+            Filter::X86(_) => 1,
+        });
+        columns.push_some(column::FILTERS, &filters.collect::<Vec<u8>>());
+        let mut extents = Vec::new();
+        for (number, content) in self.contents.iter().enumerate() {
+            for (offset, length) in content.extents.iter().flatten() {
+                extents.extend_from_slice(&(number as u32).to_le_bytes());
+                extents.extend_from_slice(&offset.to_le_bytes());
+                extents.extend_from_slice(&length.to_le_bytes());
+            }
+        }
+        columns.push_some(column::EXTENTS, &extents);
+        let filtered = self.contents.iter().filter_map(|one| match &one.filter {
+            Filter::None => None,
+            Filter::X86(range) => Some([range.start, range.end - range.start]),
+        });
+        columns.push_some(column::FILTERED, &longs(filtered.flatten()));
+    }
+}
+
+fn kind_byte(entry: &Entry) -> u8 {
+    let kind = match entry.member.kind {
+        MemberKind::Dir => 0,
+        MemberKind::File => 1,
+        MemberKind::Symlink => 2,
+        MemberKind::Hardlink => 3,
+    };
+    let hint = match entry.hint {
+        Hint::Unknown => 0,
+        Hint::File => 1 << 2,
+        Hint::Dir => 2 << 2,
+    };
+    let time = match entry.member.modified {
+        Some(_) => HAS_TIME,
+        None => 0,
+    };
+    kind | hint | time
+}
+
+fn ints(values: impl IntoIterator<Item = u32>) -> Vec<u8> {
+    values.into_iter().flat_map(u32::to_le_bytes).collect()
+}
+
+fn longs(values: impl IntoIterator<Item = u64>) -> Vec<u8> {
+    values.into_iter().flat_map(u64::to_le_bytes).collect()
+}

@@ -1,0 +1,21 @@
+//! `.bcp`, our own container: docs/format.md, `.bcp`.
+//!
+//! A manifest that tells all before the first byte of content, blocks that each
+//! stand alone, and a hash for everything. `layout`, `manifest`, `tables` and
+//! `pieces` know what the bytes mean, `read`, `stream` and `write` where they come from.
+
+mod column;
+mod layout;
+mod manifest;
+mod pieces;
+mod read;
+mod stream;
+mod tables;
+mod write;
+
+pub(crate) use layout::{BlockCodec, MAGIC, MAX_BLOCK, Row};
+pub(crate) use manifest::{Content, Entry, Filter, Hint, Manifest};
+pub(crate) use pieces::{Layout, Piece, filter, unfilter};
+pub(crate) use read::{Index, decode_block, find_trailer, read_index};
+pub(crate) use stream::{Block, StreamReader};
+pub(crate) use write::{Writer, append_block};

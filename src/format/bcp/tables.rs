@@ -1,0 +1,383 @@
+//! Reads the tables of a manifest (docs/format.md, Manifest).
+//!
+//! What the tables say of themselves is checked here, before anything is
+//! allocated by it; what names and links may be is the plan's to judge.
+
+use std::collections::HashSet;
+
+use super::column::{self, Columns, HAS_TIME, Heap, rows, values};
+use super::layout::MAX_BLOCK;
+use super::manifest::{Content, Entry, Filter, Hint, Manifest};
+use crate::entry::{Member, MemberKind};
+use crate::error::{ErrorKind, Refusal};
+use crate::sys::Timestamp;
+
+/// The bytes of all paths together, at most: a name may be in many.
+const MAX_PATHS: usize = 128 << 20;
+/// The extents of all files together, at most: files may share a content.
+const MAX_EXTENTS: usize = 1 << 20;
+/// Folders within folders, as deep as any tree may be.
+const MAX_DEPTH: u32 = 1024;
+
+impl Manifest {
+    /// Reads the tables of a manifest.
+    pub(crate) fn from_tables(tables: &[u8]) -> Result<Self, Refusal> {
+        let columns = Columns::split(tables)?;
+        let counts = values::<8>(columns.needed(column::COUNTS)?, 3)?;
+        let count = |at: usize| {
+            let count = u64::from_le_bytes(counts[at]);
+            // As many as there are bytes for; 2^32 are never there.
+            usize::try_from(count)
+                .ok()
+                .filter(|count| *count <= tables.len() && *count < u32::MAX as usize)
+                .ok_or_else(|| Refusal::malformed("it counts more than its tables hold"))
+        };
+        let (entries, contents, blocks) = (count(0)?, count(1)?, count(2)?);
+        let contents = read_contents(&columns, contents)?;
+        let blocks = read_blocks(&columns, blocks, &contents)?;
+        let entries = read_entries(&columns, entries, &contents)?;
+        Ok(Self {
+            entries,
+            contents,
+            blocks,
+        })
+    }
+}
+
+fn read_contents(columns: &Columns<'_>, count: usize) -> Result<Vec<Content>, Refusal> {
+    let sizes = values::<8>(columns.optional(column::SIZES)?, count)?;
+    let hashes = values::<32>(columns.optional(column::HASHES)?, count)?;
+    let filters = values::<1>(columns.optional(column::FILTERS)?, count)?;
+    let mut contents = Vec::with_capacity(count);
+    for ((size, hash), [filter]) in sizes.iter().zip(hashes).zip(filters) {
+        let size = u64::from_le_bytes(*size);
+        if i64::try_from(size).is_err() {
+            return Err(Refusal::malformed(
+                "a content has more bytes than a file can",
+            ));
+        }
+        let filter = match filter {
+            0 => Filter::None,
+            // Where is in a column of its own.
+            1 => Filter::X86(0..0),
+            other => {
+                let cause = format!("it needs filter {other}, which is not known here");
+                let refusal = Refusal::new(ErrorKind::Unsupported, cause);
+                return Err(refusal.with_hint("a newer bundlecp may read it"));
+            }
+        };
+        contents.push(Content {
+            size,
+            hash: *hash,
+            filter,
+            extents: None,
+        });
+    }
+    read_extents(columns, &mut contents)?;
+    read_filtered(columns, &mut contents)?;
+    Ok(contents)
+}
+
+fn read_filtered(columns: &Columns<'_>, contents: &mut [Content]) -> Result<(), Refusal> {
+    let wrong = || Refusal::malformed("a filter goes over more than there is of a content");
+    let mut rows = rows::<8>(columns.optional(column::FILTERED)?)?.iter();
+    for content in contents {
+        let stored = content.stored();
+        if let Filter::X86(range) = &mut content.filter {
+            let start = next(&mut rows).map(u64::from_le_bytes)?;
+            let length = next(&mut rows).map(u64::from_le_bytes)?;
+            let end = start
+                .checked_add(length)
+                .filter(|end| *end <= stored && length > 0);
+            *range = start..end.ok_or_else(wrong)?;
+        }
+    }
+    match rows.len() {
+        0 => Ok(()),
+        _ => Err(wrong()),
+    }
+}
+
+fn read_extents(columns: &Columns<'_>, contents: &mut [Content]) -> Result<(), Refusal> {
+    let wrong = || Refusal::malformed("the extents of a content are not in their order");
+    let mut last = 0;
+    for row in rows::<20>(columns.optional(column::EXTENTS)?)? {
+        let ([a, b, c, d], rest) = row.split_first_chunk().ok_or_else(wrong)?;
+        let number = u32::from_le_bytes([*a, *b, *c, *d]) as usize;
+        let (pairs, _) = rest.as_chunks::<8>();
+        let (offset, length) = (u64::from_le_bytes(pairs[0]), u64::from_le_bytes(pairs[1]));
+        let content = contents.get_mut(number).ok_or_else(wrong)?;
+        let end = offset.checked_add(length).ok_or_else(wrong)?;
+        let extents = content.extents.get_or_insert_default();
+        let follows = match extents.last() {
+            // An empty one stands alone: there is nothing but a hole.
+            None => length > 0 || offset == 0,
+            Some((start, before)) => *before > 0 && length > 0 && offset > start + before,
+        };
+        if number < last || !follows || end > content.size {
+            return Err(wrong());
+        }
+        extents.push((offset, length));
+        last = number;
+    }
+    match contents
+        .iter()
+        .any(|one| one.extents.is_some() && one.stored() == one.size)
+    {
+        true => Err(Refusal::malformed("a content with extents has no holes")),
+        false => Ok(()),
+    }
+}
+
+fn read_blocks(
+    columns: &Columns<'_>,
+    count: usize,
+    contents: &[Content],
+) -> Result<Vec<u32>, Refusal> {
+    let sizes = values::<4>(columns.optional(column::BLOCK_SIZES)?, count)?;
+    let sizes: Vec<u32> = sizes.iter().map(|size| u32::from_le_bytes(*size)).collect();
+    if sizes.iter().any(|size| !(1..=MAX_BLOCK).contains(size)) {
+        return Err(Refusal::malformed(
+            "a block decodes to nothing, or more than 16 MiB",
+        ));
+    }
+    let stored = contents
+        .iter()
+        .try_fold(0_u64, |sum, content| sum.checked_add(content.stored()));
+    // 2^32 blocks of 16 MiB are no overflow.
+    let held: u64 = sizes.iter().map(|size| u64::from(*size)).sum();
+    match stored == Some(held) {
+        true => Ok(sizes),
+        false => Err(Refusal::malformed(
+            "its blocks hold more or less than its contents",
+        )),
+    }
+}
+
+/// The columns of entries, read row by row.
+struct Reader<'t, 'c> {
+    contents: &'c [Content],
+    is_used: Vec<bool>,
+    seconds: std::slice::Iter<'t, [u8; 8]>,
+    nanoseconds: std::slice::Iter<'t, [u8; 4]>,
+    content_numbers: std::slice::Iter<'t, [u8; 4]>,
+    first_names: std::slice::Iter<'t, [u8; 4]>,
+    target_lengths: std::slice::Iter<'t, [u8; 2]>,
+    targets: Heap<'t>,
+    /// Bytes of paths that may still come, and extents.
+    paths_left: usize,
+    extents_left: usize,
+}
+
+fn read_entries(
+    columns: &Columns<'_>,
+    count: usize,
+    contents: &[Content],
+) -> Result<Vec<Entry>, Refusal> {
+    let kinds = values::<1>(columns.needed(column::KINDS)?, count)?;
+    let parents = values::<4>(columns.needed(column::PARENTS)?, count)?;
+    let lengths = values::<4>(columns.needed(column::NAME_LENGTHS)?, count)?;
+    let mut names = Heap(columns.needed(column::NAMES)?);
+    let modes = values::<2>(columns.needed(column::MODES)?, count)?;
+    let mut reader = Reader {
+        contents,
+        is_used: vec![false; contents.len()],
+        seconds: rows(columns.optional(column::SECONDS)?)?.iter(),
+        nanoseconds: rows(columns.optional(column::NANOSECONDS)?)?.iter(),
+        content_numbers: rows(columns.optional(column::CONTENT_NUMBERS)?)?.iter(),
+        first_names: rows(columns.optional(column::FIRST_NAMES)?)?.iter(),
+        target_lengths: rows(columns.optional(column::TARGET_LENGTHS)?)?.iter(),
+        targets: Heap(columns.optional(column::TARGETS)?),
+        paths_left: MAX_PATHS,
+        extents_left: MAX_EXTENTS,
+    };
+    let mut entries: Vec<Entry> = Vec::with_capacity(count);
+    let mut depths: Vec<u32> = Vec::with_capacity(count);
+    let mut taken: HashSet<([u8; 4], &[u8])> = HashSet::with_capacity(count);
+    for number in 0..count {
+        let length = u32::from_le_bytes(lengths[number]) as usize;
+        let name = names.take(length)?;
+        let is_name = !name.is_empty() && memchr::memchr2(b'/', 0, name).is_none();
+        if !is_name || name == b"." || name == b".." {
+            return Err(Refusal::new(ErrorKind::Unsafe, "a name of it is none"));
+        }
+        if !taken.insert((parents[number], name)) {
+            return Err(Refusal::malformed("a folder has a name twice"));
+        }
+        let (path, depth) = match u32::from_le_bytes(parents[number]).checked_sub(1) {
+            None => (name.to_vec(), 1),
+            Some(parent) => {
+                let parent = parent as usize;
+                let above = entries.get(parent).map(|entry| &entry.member);
+                let above = above.filter(|member| member.kind == MemberKind::Dir);
+                let above = above.ok_or_else(|| {
+                    Refusal::malformed("an entry stands in what is no folder before it")
+                })?;
+                ([&above.path, name].join(&b'/'), depths[parent] + 1)
+            }
+        };
+        if depth > MAX_DEPTH {
+            return Err(over("it has folders deeper than 1,024"));
+        }
+        let entry = reader.entry(kinds[number][0], path, modes[number], &entries)?;
+        entries.push(entry);
+        depths.push(depth);
+    }
+    names.finish()?;
+    reader.finish()?;
+    read_attributes(columns, &mut entries)?;
+    read_owners(columns, &mut entries)?;
+    Ok(entries)
+}
+
+impl Reader<'_, '_> {
+    fn entry(
+        &mut self,
+        byte: u8,
+        path: Vec<u8>,
+        mode: [u8; 2],
+        before: &[Entry],
+    ) -> Result<Entry, Refusal> {
+        let kind = match byte & 3 {
+            0 => MemberKind::Dir,
+            1 => MemberKind::File,
+            2 => MemberKind::Symlink,
+            _ => MemberKind::Hardlink,
+        };
+        let hint = match (kind, byte >> 2 & 3) {
+            (_, 0) => Hint::Unknown,
+            (MemberKind::Symlink, 1) => Hint::File,
+            (MemberKind::Symlink, 2) => Hint::Dir,
+            (
+                MemberKind::Symlink | MemberKind::Dir | MemberKind::File | MemberKind::Hardlink,
+                _,
+            ) => return Err(Refusal::malformed("reserved bits of an entry are set")),
+        };
+        let mode = u32::from(u16::from_le_bytes(mode));
+        if byte >> 5 != 0 || mode > 0o7777 {
+            return Err(Refusal::malformed("reserved bits of an entry are set"));
+        }
+        self.spend_path(&path)?;
+        let mut member = Member::new(kind, path);
+        member.mode = mode;
+        if byte & HAS_TIME != 0 {
+            let secs = next(&mut self.seconds).map(i64::from_le_bytes)?;
+            let nanos = next(&mut self.nanoseconds).map(u32::from_le_bytes)?;
+            if nanos > 999_999_999 {
+                return Err(Refusal::malformed(
+                    "a time has more than 999,999,999 nanoseconds",
+                ));
+            }
+            member.modified = Some(Timestamp { secs, nanos });
+        }
+        let mut content = None;
+        match kind {
+            MemberKind::Dir => {}
+            MemberKind::File => {
+                let number = next(&mut self.content_numbers).map(u32::from_le_bytes)?;
+                let about = self.contents.get(number as usize);
+                let about = about.ok_or_else(|| Refusal::malformed("a file has no content"))?;
+                self.is_used[number as usize] = true;
+                let extents = about.extents.as_ref().map_or(0, Vec::len);
+                let left = self.extents_left.checked_sub(extents);
+                self.extents_left = left.ok_or_else(|| over("its files have too many holes"))?;
+                member.size = about.size;
+                member.extents.clone_from(&about.extents);
+                content = Some(number);
+            }
+            MemberKind::Symlink => {
+                let length = next(&mut self.target_lengths).map(u16::from_le_bytes)?;
+                if !(1..=4095).contains(&length) {
+                    return Err(Refusal::malformed(
+                        "a link's target has no or over 4,095 bytes",
+                    ));
+                }
+                member.target = self.targets.take(usize::from(length))?.to_vec();
+            }
+            MemberKind::Hardlink => {
+                let first = next(&mut self.first_names).map(u32::from_le_bytes)?;
+                let first = before.get(first as usize).map(|entry| &entry.member);
+                let first = first.filter(|member| member.kind == MemberKind::File);
+                let first = first.ok_or_else(|| {
+                    Refusal::malformed("a hard link names what is no file before it")
+                })?;
+                self.spend_path(&first.path)?;
+                member.target.clone_from(&first.path);
+            }
+        }
+        Ok(Entry {
+            member,
+            content,
+            hint,
+        })
+    }
+
+    fn spend_path(&mut self, path: &[u8]) -> Result<(), Refusal> {
+        let left = self.paths_left.checked_sub(path.len());
+        self.paths_left = left.ok_or_else(|| over("its paths make more than 128 MiB"))?;
+        Ok(())
+    }
+
+    fn finish(self) -> Result<(), Refusal> {
+        let is_used_up = self.seconds.len() == 0
+            && self.nanoseconds.len() == 0
+            && self.content_numbers.len() == 0
+            && self.first_names.len() == 0
+            && self.target_lengths.len() == 0;
+        if !is_used_up {
+            return Err(Refusal::malformed("a column has more values than rows"));
+        }
+        if self.is_used.contains(&false) {
+            return Err(Refusal::malformed("a content belongs to no file"));
+        }
+        self.targets.finish()
+    }
+}
+
+fn over(cause: &str) -> Refusal {
+    Refusal::new(ErrorKind::LimitExceeded, cause)
+}
+
+fn next<const WIDTH: usize>(
+    values: &mut std::slice::Iter<'_, [u8; WIDTH]>,
+) -> Result<[u8; WIDTH], Refusal> {
+    let value = values.next().copied();
+    value.ok_or_else(|| Refusal::malformed("a column has fewer values than rows"))
+}
+
+fn read_attributes(columns: &Columns<'_>, entries: &mut [Entry]) -> Result<(), Refusal> {
+    let wrong = || Refusal::malformed("its attributes are not those of entries, in their order");
+    let mut heap = Heap(columns.optional(column::ATTRIBUTES)?);
+    let mut last = 0;
+    for row in rows::<12>(columns.optional(column::ATTRIBUTE_LENGTHS)?)? {
+        let (numbers, _) = row.as_chunks::<4>();
+        let [number, name, value] = [0, 1, 2].map(|at| u32::from_le_bytes(numbers[at]) as usize);
+        let entry = entries.get_mut(number).filter(|_| number >= last);
+        let member = &mut entry.ok_or_else(wrong)?.member;
+        let (name, value) = (heap.take(name)?, heap.take(value)?);
+        let is_sorted = member
+            .xattrs
+            .last()
+            .is_none_or(|last| last.0.as_slice() < name);
+        if !name.starts_with(b"user.") || name.contains(&0) || !is_sorted {
+            return Err(wrong());
+        }
+        member.xattrs.push((name.to_vec(), value.to_vec()));
+        last = number;
+    }
+    heap.finish()
+}
+
+fn read_owners(columns: &Columns<'_>, entries: &mut [Entry]) -> Result<(), Refusal> {
+    let owners = columns.optional(column::OWNERS)?;
+    if owners.is_empty() {
+        return Ok(());
+    }
+    let owners = values::<8>(owners, entries.len())?;
+    for (entry, owner) in entries.iter_mut().zip(owners) {
+        let (numbers, _) = owner.as_chunks::<4>();
+        entry.member.uid = u64::from(u32::from_le_bytes(numbers[0]));
+        entry.member.gid = u64::from(u32::from_le_bytes(numbers[1]));
+    }
+    Ok(())
+}
