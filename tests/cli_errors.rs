@@ -92,8 +92,10 @@ const PATHS: &[Case] = &[
 const OTHERS: &[Case] = &[
     case(&["verify", "missing", "app"], FAILED, "open `missing`: No such file or directory", ""),
     case(&["verify", "app", "missing"], FAILED, "open `missing`: No such file or directory", ""),
-    case(&["verify", "app", "file"], UNSAFE, "read `file`: it is no archive that is known here", "tar (plain, gz, bz2, xz, zst) and zip are known"),
-    case(&["verify", "file", "app"], UNSAFE, "read `file`: it is no archive that is known here", "tar (plain, gz, bz2, xz, zst) and zip are known"),
+    case(&["verify", "app", "file"], UNSAFE, "read `file`: it is no archive that is known here", "tar (plain, gz, bz2, xz, zst), zip and bcp are known"),
+    case(&["verify", "file", "app"], UNSAFE, "read `file`: it is no archive that is known here", "tar (plain, gz, bz2, xz, zst), zip and bcp are known"),
+    case(&["verify", "app"], USAGE, "verify `app`: is a folder, and there is nothing to hold it against", "name what it should be equal to"),
+    case(&["verify", "file"], UNSAFE, "read `file`: it is no archive that is known here", "tar (plain, gz"),
     case(&["verify", "app", "app", "--ignore", "nope"], USAGE, "ignore `nope`: no such kind of difference", "one of missing, extra, type, flattened, stub"),
     case(&["verify", "app", "app", "--ignore", "mode,nope"], USAGE, "ignore `nope`: no such kind of difference", "one of missing"),
     case(&["probe", "missing"], FAILED, "probe `missing`: No such file or directory", ""),
@@ -114,7 +116,6 @@ const WORDS: &[(&[&str], &str)] = &[
     (&["-qv", "app", "new"], "--quiet"),
     (&["-R", "-t"], "-t"),
     (&["-R"], "SRC... DST"),
-    (&["verify", "app"], "RIGHT"),
     (&["probe"], "DIR"),
     (&["probe", "--frobnicate", "."], "--frobnicate"),
 ];

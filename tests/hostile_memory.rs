@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use bundlecp::extract::{Limits, Options, extract, extract_from};
 use bundlecp::{ErrorKind, Silent};
 use common::Scratch;
+use hostile::bcp::{FOLDER, Parts, Rows, Section, manifest, said, tables};
 use hostile::tar::{Header, Tar};
 use hostile::zip::{Entry, zip};
 
@@ -104,6 +105,45 @@ fn many(count: usize) -> Vec<u8> {
     zstd(&tar[..])
 }
 
+/// A `.bcp` of one block of zeros.
+fn bcp_of_zeros() -> Vec<u8> {
+    let zeros = vec![0; 16 << 20];
+    let mut rows = Rows::default();
+    rows.content(&zeros);
+    rows.blocks.push(zeros.len() as u32);
+    rows.file(0, b"a", 0);
+    Parts::new(manifest(&tables(&rows.columns())), &[Section::zstd(&zeros)]).bytes()
+}
+
+/// A `.bcp` with a file of one hole.
+fn bcp_with_a_hole(size: u64) -> Vec<u8> {
+    let mut rows = Rows::default();
+    rows.content(b"");
+    rows.sizes[0] = size;
+    rows.extents.push((0, 0, 0));
+    rows.file(0, b"hole", 0);
+    Parts::new(manifest(&tables(&rows.columns())), &[]).bytes()
+}
+
+/// A `.bcp` of as many folders as tables can tell of, all of the same name.
+fn bcp_of_folders() -> Vec<u8> {
+    const COUNT: usize = 10 << 20;
+    let rows = Rows {
+        kinds: vec![FOLDER; COUNT],
+        parents: vec![0; COUNT],
+        names: vec![b"a".to_vec(); COUNT],
+        modes: vec![0o755; COUNT],
+        ..Rows::default()
+    };
+    Parts::new(manifest(&tables(&rows.columns())), &[]).bytes()
+}
+
+/// A `.bcp` whose tables decode to more than they say.
+fn bcp_of_tables(length: u64) -> Vec<u8> {
+    let frame = zstd(std::io::repeat(0).take(200 << 20));
+    Parts::new(said(length, &frame), &[]).bytes()
+}
+
 type Bomb = (&'static str, fn() -> Vec<u8>, bool);
 
 /// Name, archive, and whether it may come out.
@@ -174,6 +214,28 @@ const BOMBS: &[Bomb] = &[
         false,
     ),
     ("many empty files", || many(20_000), true),
+    ("bcp of zeros", bcp_of_zeros, true),
+    (
+        "bcp with tables of 200 MiB",
+        || bcp_of_tables(200 << 20),
+        false,
+    ),
+    (
+        "bcp with tables that hide 200 MiB",
+        || bcp_of_tables(1000),
+        false,
+    ),
+    (
+        "bcp with tables of nothing but zeros",
+        || bcp_of_tables(128 << 20),
+        false,
+    ),
+    ("bcp of folders", bcp_of_folders, false),
+    (
+        "bcp with a hole of 4 EiB",
+        || bcp_with_a_hole(1 << 62),
+        false,
+    ),
 ];
 
 /// The largest that this process ever was, in KiB.

@@ -52,6 +52,7 @@ fn archives_with(content: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
         ("zst", packed(Format::TarZst, Frames::Many)),
         ("one zst frame", packed(Format::TarZst, Frames::Single)),
         ("zip", packed(Format::Zip, Frames::Many)),
+        ("bcp", packed(Format::Bcp, Frames::Many)),
         ("tar", tar),
     ]
 }

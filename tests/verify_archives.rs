@@ -61,7 +61,7 @@ fn is_too_fine(row: &rows::Row, format: Format) -> bool {
 
 #[test]
 fn each_change_is_found_with_an_archive_on_either_side() {
-    for format in [Format::TarZst, Format::TarGz, Format::Zip] {
+    for format in [Format::TarZst, Format::TarGz, Format::Zip, Format::Bcp] {
         for row in ROWS.iter().filter(|row| !is_too_fine(row, format)) {
             let scratch = Scratch::new();
             let (left, right) = (scratch.path("a/app"), scratch.path("b/app"));
@@ -207,7 +207,7 @@ fn links_that_lead_out_are_compared_and_not_refused() {
     folder(&app);
     link(app.join("out"), b"../../../etc/passwd");
     build::age(&app);
-    for format in [Format::TarZst, Format::Zip] {
+    for format in [Format::TarZst, Format::Zip, Format::Bcp] {
         let archive = pack(&app, "archive", format);
         assert_eq!(differences(&archive, &app), []);
         std::fs::remove_file(archive).unwrap();
@@ -421,7 +421,7 @@ fn holes_of_terabytes_take_no_time_unless_they_are_compared() {
     let sparse = std::fs::File::create(app.join("sparse")).unwrap();
     sparse.set_len(8 << 40).unwrap();
     build::age(&app);
-    for format in [Format::Tar, Format::TarZst] {
+    for format in [Format::Tar, Format::TarZst, Format::Bcp] {
         let archive = pack(&app, format.name(), format);
         let other = scratch.path("other");
         folder(&other);
@@ -436,5 +436,33 @@ fn holes_of_terabytes_take_no_time_unless_they_are_compared() {
         // Hashing them can be stopped.
         let failed = verify(&archive, &archive, &verify::Options::default(), &Stop);
         assert_eq!(failed.unwrap_err().kind(), ErrorKind::Interrupted);
+    }
+}
+
+#[test]
+fn an_archive_alone_is_checked_by_all_that_it_has() {
+    let scratch = Scratch::new();
+    let app = scratch.path("app");
+    side(&app);
+    for format in Format::ALL {
+        let path = scratch.path(&format!("alone.{}", format.name()));
+        let mut options = pack::Options::default();
+        options.format = format;
+        let packed = pack::pack(std::slice::from_ref(&app), &path, &options, &Silent).unwrap();
+        let check = || verify::check(&path, &verify::Options::default(), &Silent);
+        let checked = check().unwrap();
+        assert_eq!(checked.format, format.name());
+        assert_eq!(checked.dirs, packed.dirs, "{format:?}");
+        assert_eq!(checked.symlinks, packed.symlinks, "{format:?}");
+        assert_eq!(checked.files, packed.files + packed.hardlinks, "{format:?}");
+        assert_eq!(checked.root_hash, packed.root_hash, "{format:?}");
+        assert_eq!(packed.root_hash.is_some(), format == Format::Bcp);
+        let mut bytes = std::fs::read(&path).unwrap();
+        let at = bytes.len() / 2;
+        bytes[at] ^= 0x10;
+        std::fs::write(&path, bytes).unwrap();
+        // A plain tar has no sums of contents, and a zip none of its directory.
+        let has_sums = !matches!(format, Format::Tar | Format::Zip);
+        assert!(check().is_err() || !has_sums, "{format:?}");
     }
 }

@@ -47,7 +47,7 @@ const MISSING: &str = "No such file or directory";
 const CASES: &[Case] = &[
     case(&["pack", "missing", "-o", "new.tar"], FAILED, "open `missing`: No such file or directory", ""),
     case(&["pack", "file", "-o", "new.tar"], FAILED, "open `file`: Not a directory", "pack takes folders"),
-    case(&["pack", "app", "-o", "new.bcp"], USAGE, "pack to `new.bcp`: no format has this ending", "--format names one of tar, tar.gz"),
+    case(&["pack", "app", "-o", "new.rar"], USAGE, "pack to `new.rar`: no format has this ending", "--format names one of tar, tar.gz"),
     case(&["pack", "app", "-o", "new"], USAGE, "pack to `new`: no format has this ending", "--format"),
     case(&["pack", "app", "-o", "-"], USAGE, "pack to `-`: standard output has no ending that names a format", "--format"),
     case(&["pack", "app", "-o", "-", "--format=tar", "--json"], USAGE, "pack to `-`: standard output can't have the archive and --json", "-o FILE"),

@@ -4,6 +4,8 @@
 #![allow(dead_code, reason = "each test file uses a part of this")]
 
 pub(crate) mod arena;
+pub(crate) mod bcp;
+pub(crate) mod bcp_sample;
 pub(crate) mod tar;
 pub(crate) mod user;
 pub(crate) mod zip;
