@@ -29,6 +29,12 @@ BARS = {
     "pack.zip": {"zip": 0.5},
     "list.tar.zst": {},
     "list.zip": {},
+    "bcp": {"bsdtar": 0.6, "unsquashfs": 0.75},
+    "fast.bcp": {"bsdtar": 0.6, "unsquashfs": 0.75},
+    "pack.bcp": {"mksquashfs": 0.6, "tar": 1.0},
+    "pack.fast.bcp": {"tar": 0.9},
+    "list.bcp": {},
+    "member.bcp": {},
 }
 WORK = {
     "tar.zst": "extract .tar.zst",
@@ -40,6 +46,12 @@ WORK = {
     "pack.zip": "pack .zip",
     "list.tar.zst": "list .tar.zst",
     "list.zip": "list .zip",
+    "bcp": "extract .bcp",
+    "fast.bcp": "extract .bcp of the profile fast",
+    "pack.bcp": "pack .bcp",
+    "pack.fast.bcp": "pack .bcp, profile fast",
+    "list.bcp": "list .bcp",
+    "member.bcp": "extract one member of a .bcp",
 }
 
 
@@ -107,7 +119,12 @@ def print_weights(path):
         for ours, theirs, name in (
             ("o.tar.zst", "t.tar.zst", "tar -I 'zstd -3 -T0'"),
             ("o.zip", "z.zip", "zip -ry"),
+            ("o.bcp", "q.squashfs", "mksquashfs -comp zstd"),
+            ("o.bcp", "l.tar.zst", "tar \\| zstd -12 --long=27"),
+            ("f.bcp", "t.tar.zst", "tar -I 'zstd -3 -T0'"),
         ):
+            if (group, ours) not in sizes:
+                continue
             left, right = sizes[group, ours], sizes[group, theirs]
             print(f"| {LABELS[group]}, {ours[2:]} | {left:,} | {name}: {right:,} | {left / right:.4f} |")
     print("\n| peak memory | MiB |\n|---|---|")

@@ -5,9 +5,9 @@
 # commands once, one after the other, so that a machine whose speed drifts is
 # fair to all of them.
 #
-#   benches/peers.sh [ROUNDS [copy|archives]]
+#   benches/peers.sh [ROUNDS [copy|archives|bcp]]
 #
-# Default 15 rounds of both; run it on a quiet machine, as root.
+# Default 15 rounds of all; run it on a quiet machine, as root.
 #
 # Inputs, made once and kept in the cache: a scientific PyInstaller bundle, a
 # node_modules of over 20,000 files, a folder of 50,000 files, a file of 2 GiB.
@@ -150,6 +150,10 @@ make_archives() {
   (
     cd "$cache"
     "$BUNDLECP" pack "$input" -o "$dir/ours.tar.zst"
+    "$BUNDLECP" pack "$input" -o "$dir/ours.bcp"
+    "$BUNDLECP" pack "$input" --profile fast -o "$dir/fast.bcp"
+    mksquashfs "$input" "$dir/sq" -comp zstd -no-progress -quiet >/dev/null
+    [[ $part == bcp ]] && exit
     "$BUNDLECP" pack "$input" -o "$dir/ours.tar.gz"
     "$BUNDLECP" pack "$input" --level 1 -o "$dir/ours.tar.xz"
     "$BUNDLECP" pack "$input" -o "$dir/ours.zip"
@@ -176,6 +180,24 @@ measure_extractions() {
   measure "$filesystem" "$input-list.zip" "$rounds" "bundlecp=$BUNDLECP list ours.zip"
 }
 
+# A .bcp, made and read as others make and read what is as small.
+measure_bcp() {
+  local filesystem=$1 input=$2 p="bundlecp=$BUNDLECP pack $2" name member
+  local x="bundlecp=$BUNDLECP extract --allow-external-links"
+  for name in bcp fast.bcp; do
+    measure "$filesystem" "$input-$name" "$rounds" "$x ${name/#bcp/ours.bcp} -C D" \
+      'bsdtar=bsdtar -xf ours.tar.zst -C D' 'unsquashfs=unsquashfs -quiet -no-progress -f -d D sq'
+  done
+  measure "$filesystem" "$input-list.bcp" "$rounds" "bundlecp=$BUNDLECP list ours.bcp"
+  member=$("$BUNDLECP" list "$work/$filesystem/ours.bcp" | awk '/[.][a-z]+$/ && ++count == 300 {found = $0} END {print found}')
+  measure "$filesystem" "$input-member.bcp" "$rounds" "bundlecp=$BUNDLECP extract ours.bcp -C D $member"
+  measure "$filesystem" "$input-pack.bcp" "$few" "$p -o D/o.bcp" \
+    "mksquashfs=mksquashfs $input D/q -comp zstd -no-progress -quiet" \
+    "tar=tar -I 'zstd -12 --long=27 -T0' -cf D/l.tar.zst $input"
+  measure "$filesystem" "$input-pack.fast.bcp" "$rounds" "$p --profile fast -o D/f.bcp" \
+    "tar=tar -I 'zstd -3 -T0' -cf D/t.tar.zst $input"
+}
+
 measure_packing() {
   local filesystem=$1 input=$2 p="bundlecp=$BUNDLECP pack $2"
   measure "$filesystem" "$input-pack.tar.zst" "$rounds" "$p -o D/o.tar.zst" \
@@ -185,6 +207,21 @@ measure_packing() {
 }
 
 # Sizes and peak memory, which no clock disturbs.
+weigh_bcp() {
+  local dir=$work/tmpfs input=$1
+  mkdir -p "$dir/D" && cd "$dir"
+  command time -f "memory $input pack bcp %M" -a -o "$work/weights.txt" "$BUNDLECP" pack "$input" -o D/o.bcp
+  "$BUNDLECP" pack "$input" --profile fast -o D/f.bcp
+  mksquashfs "$input" D/q.squashfs -comp zstd -no-progress -quiet >/dev/null
+  tar -I 'zstd -12 --long=27 -T0' -cf D/l.tar.zst "$input"
+  [[ $part != bcp ]] || tar -I 'zstd -3 -T0' -cf D/t.tar.zst "$input"
+  stat -c '%n %s' D/* | sed "s|^D/|size $input |" >>"$work/weights.txt"
+  command time -f "memory $input extract ours.bcp %M" -a -o "$work/weights.txt" \
+    "$BUNDLECP" extract --allow-external-links ours.bcp -C D/out
+  rm -rf D
+  cd "$root"
+}
+
 weigh() {
   local dir=$work/tmpfs input=$1
   mkdir -p "$dir/D" && cd "$dir"
@@ -217,10 +254,14 @@ measure_archives() {
     for filesystem in ext4 tmpfs; do
       cp -a "$cache/$input" "$work/$filesystem/$input"
       make_archives "$work/$filesystem" "$input"
-      measure_extractions "$filesystem" "$input"
-      measure_packing "$filesystem" "$input"
-      [[ $filesystem == ext4 ]] || weigh "$input"
-      rm -rf "$work/$filesystem"/{S,N,ours.*,single.*,sq.zst}
+      measure_bcp "$filesystem" "$input"
+      [[ $filesystem == ext4 ]] || weigh_bcp "$input"
+      if [[ $part != bcp ]]; then
+        measure_extractions "$filesystem" "$input"
+        measure_packing "$filesystem" "$input"
+        [[ $filesystem == ext4 ]] || weigh "$input"
+      fi
+      rm -rf "$work/$filesystem"/{S,N,ours.*,fast.bcp,single.*,sq,sq.zst}
     done
   done
 }
@@ -229,7 +270,7 @@ main() {
   install_tools
   make_inputs
   mount_all
-  [[ $part == archives ]] || measure_copies
+  [[ $part == archives || $part == bcp ]] || measure_copies
   [[ $part == copy ]] || measure_archives
   python3 "$root/benches/peers.py" "$work" "$cache"
 }

@@ -144,6 +144,9 @@ plain_tar() {
 
 by_tar() { tar --xattrs -xpf "$1" -C "$2"; }
 by_bsdtar() { bsdtar -xpf "$1" -C "$2"; }
+# Nobody else reads a .bcp.
+by_bundlecp() { "$bundlecp" extract -q --allow-external-links "$1" -C "$2"; }
+by_bundlecp_from_a_pipe() { "$bundlecp" extract -q --allow-external-links - -C "$2" <"$1"; }
 by_unzip() { unzip -q "$1" -d "$2"; }
 
 # Its Python knows no zstd, so that comes through a pipe.
@@ -173,6 +176,7 @@ tests() {
     *.xz) xz -t "$1" ;;
     *.zst) zstd -qt "$1" ;;
     *.zip) unzip -qt "$1" && 7z t -bd "$1" ;;
+    *.bcp) "$bundlecp" verify "$1" "$1" ;;
     *) 7z t -bd "$1" ;;
   esac
 }
@@ -349,6 +353,7 @@ for tree in "$plain" "$odd" "$linked"; do
     ours "$format" "$tree" "${tar_readers[@]}"
   done
   ours zip "$tree" unzip bsdtar 7z
+  ours bcp "$tree" bundlecp bundlecp_from_a_pipe
   theirs_tar "$tree"
   theirs_zip "$tree"
 done
@@ -364,6 +369,10 @@ for tree in "$entry"/{stdlib,numpy-pillow,qt}; do
   for peer in unzip 7z; do
     ours zip "$tree" "$peer"
     [[ $tree == */qt ]] || check "ours: zip, ${tree##*/}, $peer: the program runs" prints_the_same "$tree"
+  done
+  for peer in bundlecp bundlecp_from_a_pipe; do
+    ours bcp "$tree" "$peer"
+    [[ $tree == */qt ]] || check "ours: bcp, ${tree##*/}, $peer: the program runs" prints_the_same "$tree"
   done
   theirs "GNU tar, posix" "$tree" tar_with --format=posix -I "zstd -1 -T0"
   [[ $tree == */qt ]] || check "theirs: GNU tar, posix, ${tree##*/}: the program runs" prints_the_same "$tree"

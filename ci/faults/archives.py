@@ -43,7 +43,7 @@ def make_sources():
         make.link(name, target)
     make.finish()
     tree.make_old(source("old"))
-    for ending in ("tar.zst", "tar.gz", "tar", "zip"):
+    for ending in ("tar.zst", "tar.gz", "tar", "zip", "bcp"):
         done = check.run(["pack", "-q", source("app"), "-o", archive(ending)])
         if done.status != 0:
             raise SystemExit(f"packing {ending} ended with {done.status}: {done.err}")
@@ -77,6 +77,8 @@ def scenarios():
     yield scenario("extract tar.zst", ["extract", "-j1", archive("tar.zst"), *into], "app")
     yield scenario("extract tar.gz", ["extract", "-j1", archive("tar.gz"), *into], "app")
     yield scenario("extract zip", ["extract", "-j1", archive("zip"), *into], "app")
+    yield scenario("extract bcp", ["extract", "-j1", archive("bcp"), *into], "app")
+    yield scenario("extract bcp from a pipe", ["extract", "-j1", "-", *into], "app", feed=feed(archive("bcp")))
     yield scenario("extract zip from a pipe", ["extract", "-j1", "-", *into], "app", feed=feed(archive("zip")))
     yield scenario("extract tar.zst on threads", ["extract", "-j2", archive("tar.zst"), *into], "app", is_main=False)
     yield scenario("extract -f", ["extract", "-f", "-j1", archive("tar.zst"), *into], stand=old_app, is_main=False)
@@ -86,6 +88,8 @@ def scenarios():
                    times=[b"app.tar.zst"])
     yield scenario("pack zip", ["pack", "-j1", source("app"), "-o", "{dst}/app.zip"], "app.zip",
                    times=[b"app.zip"])
+    yield scenario("pack bcp", ["pack", "-j1", source("app"), "-o", "{dst}/app.bcp"], "app.bcp",
+                   times=[b"app.bcp"])
     yield scenario("pack -f", ["pack", "-f", "-j2", source("app"), "-o", "{dst}/app.tar.zst"],
                    stand=old_archive("app.tar.zst"), times=[b"app.tar.zst"], is_main=False)
 
@@ -187,9 +191,9 @@ def full_disk():
         return
     problems = []
     try:
-        wide = [["extract", "-q", archive(ending), "-C", mount] for ending in ("tar.zst", "tar.gz", "zip")]
+        wide = [["extract", "-q", archive(ending), "-C", mount] for ending in ("tar.zst", "tar.gz", "zip", "bcp")]
         wide += [["extract", "-q", archive("tar"), "-C", os.path.join(mount, "new")]]
-        wide += [["pack", "-q", source("app"), "-o", os.path.join(mount, f"app.{ending}")] for ending in ("tar", "zip")]
+        wide += [["pack", "-q", source("app"), "-o", os.path.join(mount, f"app.{ending}")] for ending in ("tar", "zip", "bcp")]
         for command in wide:
             done = check.run(command)
             problem = check.error_problem(done) if done.status else "exit 0 on a disk that is too small"
@@ -205,7 +209,7 @@ def full_disk():
 def broken_pipe():
     problems = []
     area = check.fresh(os.path.join(check.WORK, "archives-pipe"))
-    for form in ("tar", "tar.gz", "tar.zst", "zip"):
+    for form in ("tar", "tar.gz", "tar.zst", "zip", "bcp"):
         command = check.shown([check.BUNDLECP, "pack", "-q", source("app"), "-o", "-", "--format", form])
         script = f"{{ {command}; echo $? > status; }} | head -c 1000 > /dev/null"
         subprocess.run(["sh", "-c", script], cwd=area, check=False, stderr=subprocess.DEVNULL)
@@ -244,7 +248,7 @@ def one_swap(case):
 
 
 def swapped():
-    for ending, what in [("tar.zst", "tar.zst"), ("tar.gz", "tar.gz"), ("zip", "zip"), ("-", "zip from a pipe")]:
+    for ending, what in [("tar.zst", "tar.zst"), ("tar.gz", "tar.gz"), ("zip", "zip"), ("-", "zip from a pipe"), ("bcp", "bcp")]:
         one = sweep.BY_NAME[f"extract {what}"]
         log = os.path.join(check.WORK, "archives-swap.log")
         one.prepare(0)
