@@ -341,12 +341,15 @@ fn the_outcome_counts_what_was_copied() {
 fn a_source_that_changes_while_it_is_copied_is_an_error() {
     let scratch = Scratch::new();
     build::bundle(&scratch.path("source"));
-    let late = scratch.path("source/lib/late");
+    let lib = scratch.path("source/lib");
+    let count = std::sync::atomic::AtomicU32::new(0);
     let mut options = Options::default();
-    // Runs while `lib` is listed, after its time was taken.
+    // Runs while `lib` is listed, after its time was taken; on a disk that is
+    // more than half full, it is listed a second time.
     options.exclude = Some(Box::new(move |path| {
         if path == Path::new("lib/libfoo.so") {
-            file(&late, "x");
+            let number = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            file(lib.join(format!("late{number}")), "x");
         }
         false
     }));
