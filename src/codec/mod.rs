@@ -9,10 +9,12 @@
 //! starts threads, except liblzma's decoder and zstd's single-frame encoder.
 
 mod decode;
+pub(crate) mod deflate;
 mod detect;
 mod encode;
 mod framing;
 mod gzip;
+pub(crate) mod lzma;
 pub(crate) mod seekable;
 mod single;
 mod unit;
