@@ -93,7 +93,7 @@ fn what_the_description_allows_comes_out() {
     }
     comes_out("unknown sections", &parts.bytes(), BOTH);
     let mut columns = rows().columns();
-    for number in [0, 30, 53, u32::MAX] {
+    for number in [0, 30, 54, u32::MAX] {
         let mut column = Column::new(number, b"whatever".to_vec());
         column.flags = 0;
         columns.push(column);
@@ -429,7 +429,7 @@ fn contents_that_lie_are_refused() {
         ("extent is all", &[Malformed], |rows| {
             rows.extents.insert(0, (0, 0, 5));
         }),
-        ("filter unknown", &[Unsupported], |rows| rows.filters[1] = 2),
+        ("filter unknown", &[Unsupported], |rows| rows.filters[1] = 4),
         ("filter 255", &[Unsupported], |rows| rows.filters[0] = 255),
         ("filter without range", &[Malformed], |rows| {
             rows.filters[0] = 1;

@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use crate::codec::Decompressor;
 use crate::entry::Member;
 use crate::error::Refusal;
-use crate::format::bcp::{Index, Layout, Manifest, StreamReader, decode_block, unfilter};
+use crate::format::bcp::{Index, Layout, Manifest, Restorer, StreamReader, decode_block};
 
 /// All members of an archive that comes as a stream, which is read to its end.
 pub(crate) fn stream_members(reader: impl Read) -> Result<Vec<Member>, Refusal> {
@@ -37,6 +37,9 @@ pub(crate) struct ContentReader<'a> {
     block: Option<usize>,
     payload: Vec<u8>,
     raw: Vec<u8>,
+    restorer: Restorer,
+    /// The data that the block has of the content.
+    data: Vec<u8>,
 }
 
 impl<'a> ContentReader<'a> {
@@ -50,6 +53,8 @@ impl<'a> ContentReader<'a> {
             block: None,
             payload: Vec::new(),
             raw: Vec::new(),
+            restorer: Restorer::default(),
+            data: Vec::new(),
         }
     }
 
@@ -82,12 +87,12 @@ impl<'a> ContentReader<'a> {
         self.copy(before + (self.at - start), &mut buffer[..most])
     }
 
-    /// Copies stored bytes of the content from `stored` on.
-    fn copy(&mut self, stored: u64, buffer: &mut [u8]) -> Result<usize, Refusal> {
+    /// Copies bytes of the content's data from `place` on.
+    fn copy(&mut self, place: u64, buffer: &mut [u8]) -> Result<usize, Refusal> {
         let layout = self.layout();
         for number in layout.blocks_of(self.content) {
             let piece = layout.piece(number, self.content);
-            let Some(piece) = piece.filter(|piece| piece.stored.contains(&stored)) else {
+            let Some(piece) = piece.filter(|piece| piece.data.contains(&place)) else {
                 continue;
             };
             if self.block != Some(number) {
@@ -95,12 +100,14 @@ impl<'a> ContentReader<'a> {
                 let size = layout.manifest.blocks[number];
                 self.index.blocks[number].read_block(self.file, &mut self.payload, size)?;
                 decode_block(&mut self.decompressor, &self.payload, size, &mut self.raw)?;
-                let filter = &layout.manifest.contents[self.content].filter;
-                unfilter(filter, &piece, &mut self.raw[piece.range.clone()]);
+                let content = &layout.manifest.contents[self.content];
+                let stored = &mut self.raw[piece.range.clone()];
+                let data = self.restorer.restore(content, &piece, stored)?;
+                self.data.clear();
+                self.data.extend_from_slice(data);
                 self.block = Some(number);
             }
-            let from = piece.range.start + (stored - piece.stored.start) as usize;
-            let bytes = &self.raw[from..piece.range.end];
+            let bytes = &self.data[(place - piece.data.start) as usize..];
             let count = bytes.len().min(buffer.len());
             buffer[..count].copy_from_slice(&bytes[..count]);
             return Ok(count);

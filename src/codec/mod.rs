@@ -8,6 +8,7 @@
 //! [`Decompressor`] decodes one unit whose place is known. Nothing here
 //! starts threads, except liblzma's decoder and zstd's single-frame encoder.
 
+pub(crate) mod arm64;
 mod decode;
 pub(crate) mod deflate;
 mod detect;

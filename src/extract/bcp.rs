@@ -15,7 +15,7 @@ use crate::dest::writer::{NewFile, Shared, Site, Writer};
 use crate::entry::placed;
 use crate::error::{Error, Refusal, Result};
 use crate::format::bcp::{
-    Block, Index, Layout, Piece, StreamReader, decode_block, read_index, unfilter,
+    Block, Index, Layout, Piece, Restorer, StreamReader, decode_block, read_index,
 };
 use crate::plan::NodeId;
 use crate::pool::{self, Queue};
@@ -118,8 +118,8 @@ fn plan(
         slots[content].push(match layout.is_cut(content) {
             true => {
                 let new = intake.tree.new_file(node, &entry.member);
-                let stored = layout.manifest.contents[content].stored();
-                Slot::Shared(Box::new(Shared::new(new, stored)))
+                let data = layout.manifest.contents[content].data();
+                Slot::Shared(Box::new(Shared::new(new, data)))
             }
             false => Slot::Whole {
                 node,
@@ -145,6 +145,7 @@ impl<'t> Task<'t> {
             task: self,
             writer: site.writer(),
             decompressor: Decompressor::new(),
+            restorer: Restorer::default(),
             raw: Vec::new(),
         }
     }
@@ -158,9 +159,16 @@ impl<'t> Task<'t> {
     /// Bytes that a block brings to files.
     fn written_of(&self, block: usize) -> u64 {
         let pieces = self.layout.pieces(block);
-        let written =
-            pieces.map(|piece| (piece.range.len() * self.slots[piece.content].len()) as u64);
+        let written = pieces.map(|piece| {
+            (piece.data.end - piece.data.start)
+                .saturating_mul(self.slots[piece.content].len() as u64)
+        });
         written.sum()
+    }
+
+    fn new_file(&self, node: NodeId, entry: usize) -> NewFile {
+        let member = &self.layout.manifest.entries[entry].member;
+        self.intake.tree.new_file(node, member)
     }
 
     /// Contents that no block has anything of, and that were chosen.
@@ -178,6 +186,7 @@ struct Worker<'w> {
     task: &'w Task<'w>,
     writer: Writer<'w>,
     decompressor: Decompressor,
+    restorer: Restorer,
     raw: Vec<u8>,
 }
 
@@ -201,14 +210,15 @@ impl Worker<'_> {
     /// Writes a piece to all files that have its content.
     fn write(&mut self, piece: &Piece, bytes: &mut [u8]) -> Result<()> {
         let content = &self.task.layout.manifest.contents[piece.content];
-        unfilter(&content.filter, piece, bytes);
+        let data = self.restorer.restore(content, piece, bytes);
+        let data = data.map_err(|refusal| self.task.intake.refused(refusal))?;
         let whole = [(0, content.size)];
         let extents = content.extents.as_deref().unwrap_or(&whole);
         for slot in &self.task.slots[piece.content] {
-            let parts = placed(extents, piece.stored.start, bytes);
+            let parts = placed(extents, piece.data.start, data);
             match slot {
                 Slot::Whole { node, entry } => {
-                    let new = self.new_file(*node, *entry);
+                    let new = self.task.new_file(*node, *entry);
                     self.writer.write_whole(&new, parts)?;
                 }
                 Slot::Shared(shared) => {
@@ -225,17 +235,12 @@ impl Worker<'_> {
         for content in contents {
             for slot in &self.task.slots[*content] {
                 if let Slot::Whole { node, entry } = slot {
-                    let new = self.new_file(*node, *entry);
+                    let new = self.task.new_file(*node, *entry);
                     self.writer.write_whole(&new, None)?;
                 }
             }
         }
         Ok(())
-    }
-
-    fn new_file(&self, node: NodeId, entry: usize) -> NewFile {
-        let member = &self.task.layout.manifest.entries[entry].member;
-        self.task.intake.tree.new_file(node, member)
     }
 }
 

@@ -6,11 +6,11 @@
 
 use std::io::Write;
 
-use crate::codec::{Compressor, Level};
+use crate::codec::Level;
 use crate::entry::{MemberKind, places};
 use crate::error::{Refusal, Result};
 use crate::format::bcp::{
-    self, BlockCodec, Content, Entry, Hint, Layout, MAX_BLOCK, Manifest, Piece, Row, append_block,
+    self, Content, Entry, Filter, Hint, Inflated, Layout, MAX_BLOCK, Manifest, Piece, Restorer, Row,
 };
 use crate::plan::NodeKind;
 use crate::plan::links::{Resolution, Resolver};
@@ -20,6 +20,7 @@ use super::Profile;
 use super::blocks::{Chosen, Order, choose};
 use super::buffer::Buffer;
 use super::crew::{Packer, Place, pack_all};
+use super::encoder::{BlockEncoder, Method};
 use super::output::Job;
 use super::reader::Reader;
 use super::sink::{Ledger, Product, Sink};
@@ -27,7 +28,7 @@ use super::survey::{Depth, survey};
 
 /// What a profile means here.
 struct Tuning {
-    level: i32,
+    method: Method,
     block: u32,
     order: Order,
     depth: Depth,
@@ -38,12 +39,12 @@ struct Tuning {
 /// bundle, 5 % for a node_modules.
 fn tuning(level: Level) -> Tuning {
     let (usual, block, order, depth) = match level.profile {
-        Profile::Fast => (3, MAX_BLOCK / 2, Order::Path, Depth::Hashes),
-        Profile::Default => (12, MAX_BLOCK, Order::Similar, Depth::All),
-        Profile::Small => (19, MAX_BLOCK, Order::Similar, Depth::All),
+        Profile::Fast => (Method::Zstd(3), MAX_BLOCK / 2, Order::Path, Depth::Hashes),
+        Profile::Default => (Method::Zstd(12), MAX_BLOCK, Order::Similar, Depth::Likeness),
+        Profile::Small => (Method::Trial, MAX_BLOCK, Order::Similar, Depth::Streams),
     };
     Tuning {
-        level: level.number.unwrap_or(usual),
+        method: level.number.map_or(usual, Method::Zstd),
         block,
         order,
         depth,
@@ -81,8 +82,7 @@ pub(super) fn pack<W: Write + Send>(
 ) -> Result<(W, u64, [u8; 32])> {
     let refused = |refusal: Refusal| refusal.at("pack", job.shown);
     let tuning = tuning(job.level);
-    let level = tuning.level;
-    Compressor::of_blocks(level, tuning.block).map_err(refused)?;
+    BlockEncoder::new(tuning.method, tuning.block).map_err(refused)?;
     let found = survey(job, tuning.depth, progress)?;
     let chosen = choose(job, found, tuning.order, tuning.block);
     let (items, manifest) = manifest(job, chosen)?;
@@ -106,9 +106,9 @@ pub(super) fn pack<W: Write + Send>(
             layout: &layout,
             items: &items,
             reader: job.reader(),
-            compressor: Compressor::of_blocks(level, tuning.block).map_err(refused)?,
+            encoder: BlockEncoder::new(tuning.method, tuning.block).map_err(refused)?,
             raw: Buffer::default(),
-            data: Vec::new(),
+            streams: Streams::default(),
         })
     };
     let blocks: Vec<usize> = (0..layout.manifest.blocks.len()).collect();
@@ -127,10 +127,10 @@ fn manifest(job: &Job<'_>, chosen: Chosen) -> Result<(Vec<usize>, Manifest)> {
     let mut reader = job.reader();
     let mut hints = Hints::new(job);
     let mut entries = Vec::with_capacity(job.items.len());
-    for (number, item) in job.items.iter().enumerate() {
-        let member = match item.kind {
-            MemberKind::File => reader.open(item)?.1,
-            MemberKind::Dir | MemberKind::Symlink | MemberKind::Hardlink => reader.member(item)?,
+    for (item, file) in job.items.iter().zip(chosen.of_item) {
+        let (member, content) = match file {
+            Some((member, content)) => (member, Some(content)),
+            None => (reader.member(item)?, None),
         };
         let hint = match item.kind {
             MemberKind::Symlink => hints.of(item.source as usize, item.node),
@@ -138,7 +138,7 @@ fn manifest(job: &Job<'_>, chosen: Chosen) -> Result<(Vec<usize>, Manifest)> {
         };
         entries.push(Entry {
             member,
-            content: chosen.of_item[number],
+            content,
             hint,
         });
     }
@@ -184,9 +184,17 @@ struct BlockPacker<'p> {
     /// The item of each content.
     items: &'p [usize],
     reader: Reader<'p>,
-    compressor: Compressor,
+    encoder: BlockEncoder,
     raw: Buffer,
-    data: Vec<u8>,
+    streams: Streams,
+}
+
+/// What a content goes through whose streams are inflated.
+#[derive(Default)]
+struct Streams {
+    data: Buffer,
+    stored: Vec<u8>,
+    restorer: Restorer,
 }
 
 impl Packer<usize, Packed> for BlockPacker<'_> {
@@ -196,32 +204,70 @@ impl Packer<usize, Packed> for BlockPacker<'_> {
         for piece in layout.pieces(*block) {
             self.append(&piece, &layout.manifest.contents[piece.content])?;
         }
-        self.data.clear();
-        let compressed = self.compressor.compress(&self.raw, &mut self.data);
-        compressed.map_err(|refusal| refusal.at("pack", self.job.shown))?;
         let mut bytes = spare;
-        let row = match self.data.len() < self.raw.len() {
-            true => append_block(BlockCodec::Zstd, &self.data, &mut bytes),
-            false => append_block(BlockCodec::Stored, &self.raw, &mut bytes),
-        };
+        let row = self.encoder.append(&self.raw, &mut bytes);
+        let row = row.map_err(|refusal| refusal.at("pack", self.job.shown))?;
         Ok(Packed { bytes, row })
     }
 }
 
 impl BlockPacker<'_> {
+    /// Appends what is stored of a piece.
     fn append(&mut self, piece: &Piece, content: &Content) -> Result<()> {
+        match &content.filter {
+            Filter::Inflated(streams) => {
+                let mut data = std::mem::take(&mut self.streams.data);
+                data.clear();
+                self.read(piece, content, &mut data)?;
+                let inflated = self.inflate(piece, content, streams, &data);
+                self.streams.data = data;
+                inflated
+            }
+            Filter::None | Filter::X86(_) | Filter::Arm64(_) => {
+                let mut raw = std::mem::take(&mut self.raw);
+                let read = self.read(piece, content, &mut raw);
+                self.raw = raw;
+                let bytes = self.raw.filled_mut(piece.range.start);
+                bcp::filter(&content.filter, piece, bytes);
+                read
+            }
+        }
+    }
+
+    /// Appends the data of a piece to `out`.
+    fn read(&mut self, piece: &Piece, content: &Content, out: &mut Buffer) -> Result<()> {
         let item = *self.reader.item(self.items[piece.content]);
         let (opened, _) = self.reader.open(&item)?;
         let whole = [(0, content.size)];
         let extents = content.extents.as_deref().unwrap_or(&whole);
-        for range in places(extents, piece.stored.clone()) {
-            self.reader.read(&item, &opened, range, &mut self.raw)?;
+        for range in places(extents, piece.data.clone()) {
+            self.reader.read(&item, &opened, range, out)?;
         }
         self.reader.check(&item, &opened)?;
-        let bytes = self.raw.filled_mut(piece.range.start);
-        bcp::filter(&content.filter, piece, bytes);
-        let length = piece.range.len() as u64;
-        self.job.counters.add(0, length);
+        self.job.counters.add(0, piece.range.len() as u64);
         Ok(())
+    }
+
+    /// Appends the `data` of a piece with its streams inflated. Each is made again, and
+    /// compared, as whoever extracts the archive will make it.
+    fn inflate(
+        &mut self,
+        piece: &Piece,
+        content: &Content,
+        streams: &[Inflated],
+        data: &[u8],
+    ) -> Result<()> {
+        let Streams {
+            stored, restorer, ..
+        } = &mut self.streams;
+        let is_inflated = bcp::inflate(streams, piece, data, stored).is_some();
+        self.raw.append(stored);
+        let restored = restorer.restore(content, piece, stored);
+        match is_inflated && restored.is_ok_and(|restored| restored == data) {
+            true => Ok(()),
+            false => Err(self
+                .reader
+                .changed(self.reader.item(self.items[piece.content]))),
+        }
     }
 }

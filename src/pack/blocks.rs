@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use crate::entry::{Member, MemberKind};
 use crate::format::bcp::Content;
 
 use super::output::Job;
@@ -13,8 +14,8 @@ pub(super) struct Chosen {
     /// The number of a file that has each content.
     pub items: Vec<usize>,
     pub contents: Vec<Content>,
-    /// The content of each item; `None` for what is no file.
-    pub of_item: Vec<Option<u32>>,
+    /// What is said of each item, and its content; `None` for what is no file.
+    pub of_item: Vec<Option<(Member, u32)>>,
     /// What each block decodes to, bytes.
     pub blocks: Vec<u32>,
 }
@@ -33,8 +34,9 @@ pub(super) enum Order {
 pub(super) fn choose(job: &Job<'_>, found: Vec<Found>, order: Order, size: u32) -> Chosen {
     let mut numbers: HashMap<_, usize> = HashMap::new();
     let mut unique: Vec<Found> = Vec::new();
-    let mut same = vec![None; job.items.len()];
-    for one in found {
+    let mut same: Vec<Option<(Member, usize)>> = Vec::new();
+    same.resize_with(job.items.len(), || None);
+    for mut one in found {
         let Content {
             size,
             hash,
@@ -43,7 +45,8 @@ pub(super) fn choose(job: &Job<'_>, found: Vec<Found>, order: Order, size: u32) 
         } = &one.content;
         let same_bytes = (*size, *hash, extents.clone());
         let at = *numbers.entry(same_bytes).or_insert(unique.len());
-        same[one.item] = Some(at);
+        let none = Member::new(MemberKind::File, []);
+        same[one.item] = Some((std::mem::replace(&mut one.member, none), at));
         if at == unique.len() {
             unique.push(one);
         }
@@ -59,12 +62,14 @@ pub(super) fn choose(job: &Job<'_>, found: Vec<Found>, order: Order, size: u32) 
     let mut unique: Vec<Option<Found>> = unique.into_iter().map(Some).collect();
     let ordered = sequence.iter().filter_map(|number| unique[*number].take());
     let (items, contents): (Vec<_>, Vec<_>) = ordered.map(|one| (one.item, one.content)).unzip();
-    let stored: Vec<u64> = contents.iter().map(Content::stored).collect();
     Chosen {
         items,
+        blocks: cut(&contents, size),
         contents,
-        of_item: same.into_iter().map(|at| at.map(|at| place[at])).collect(),
-        blocks: cut(&stored, size),
+        of_item: same
+            .into_iter()
+            .map(|one| one.map(|(member, at)| (member, place[at])))
+            .collect(),
     }
 }
 
@@ -82,36 +87,73 @@ fn in_order(unique: &[Found]) -> Vec<usize> {
 /// that end half full cost 2 % of a node_modules.
 const SMALL: u32 = 16;
 
-/// Sizes of blocks: full, but for small contents that would be cut.
-fn cut(stored: &[u64], size: u32) -> Vec<u32> {
-    let mut blocks = Vec::new();
-    let mut filled = 0;
-    for content in stored {
-        let mut left = *content;
-        let is_small = left <= u64::from(size / SMALL);
-        if is_small && left > u64::from(size - filled) {
-            blocks.push(filled);
-            filled = 0;
+/// Sizes of blocks: full, but for small contents and for inflated streams that
+/// would be cut.
+fn cut(contents: &[Content], size: u32) -> Vec<u32> {
+    let mut cutter = Cutter {
+        size,
+        blocks: Vec::new(),
+        filled: 0,
+    };
+    for content in contents {
+        let stored = content.stored();
+        if stored <= u64::from(size / SMALL) {
+            cutter.add_whole(stored);
+            continue;
         }
+        let mut at = 0;
+        for stream in content.inflated() {
+            cutter.add(stream.stored - at);
+            cutter.add_whole(u64::from(stream.plain));
+            at = stream.stored_end();
+        }
+        cutter.add(stored - at);
+    }
+    cutter.end_block();
+    cutter.blocks
+}
+
+/// Where blocks end.
+struct Cutter {
+    size: u32,
+    blocks: Vec<u32>,
+    filled: u32,
+}
+
+impl Cutter {
+    /// Adds bytes that may be cut anywhere.
+    fn add(&mut self, mut left: u64) {
         while left > 0 {
-            let taken = left.min(u64::from(size - filled));
-            filled += taken as u32;
+            let taken = left.min(u64::from(self.size - self.filled));
+            self.filled += taken as u32;
             left -= taken;
-            if filled == size {
-                blocks.push(filled);
-                filled = 0;
+            if self.filled == self.size {
+                self.end_block();
             }
         }
     }
-    if filled > 0 {
-        blocks.push(filled);
+
+    /// Adds bytes, no more than a block has, that stay together.
+    fn add_whole(&mut self, length: u64) {
+        if length > u64::from(self.size - self.filled) {
+            self.end_block();
+        }
+        self.add(length);
     }
-    blocks
+
+    fn end_block(&mut self) {
+        if self.filled > 0 {
+            self.blocks.push(self.filled);
+            self.filled = 0;
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::deflate::{Memory, Setup, Strategy};
+    use crate::format::bcp::{Filter, Inflated};
 
     #[test]
     fn blocks_end_with_contents_where_they_can() {
@@ -123,7 +165,38 @@ mod tests {
             (&[330, 3], &[160, 160, 13]),
             (&[160, 1], &[160, 1]),
         ] {
-            assert_eq!(cut(stored, 160), blocks, "{stored:?}");
+            let contents: Vec<Content> = stored.iter().map(|size| content(*size)).collect();
+            assert_eq!(cut(&contents, 160), blocks, "{stored:?}");
         }
+    }
+
+    fn content(size: u64) -> Content {
+        Content {
+            size,
+            hash: [0; 32],
+            filter: Filter::None,
+            extents: None,
+        }
+    }
+
+    #[test]
+    fn no_block_ends_within_an_inflated_stream() {
+        let setup = Setup {
+            level: 6,
+            window: 15,
+            memory: Memory::Usual,
+            strategy: Strategy::Usual,
+        };
+        let inflated = |offset, stored, plain| Inflated {
+            offset,
+            length: 10,
+            stored,
+            plain,
+            setup,
+        };
+        let mut one = content(120);
+        one.filter = Filter::Inflated(vec![inflated(10, 10, 100), inflated(40, 130, 160)]);
+        assert_eq!(one.stored(), 10 + 100 + 20 + 160 + 70);
+        assert_eq!(cut(&[content(155), one], 160), [160, 125, 160, 70]);
     }
 }

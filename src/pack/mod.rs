@@ -9,6 +9,8 @@ mod bcp;
 mod blocks;
 mod buffer;
 mod crew;
+mod deflated;
+mod encoder;
 mod members;
 mod output;
 mod program;

@@ -158,7 +158,7 @@ impl<'r> Reader<'r> {
         }
     }
 
-    fn changed(&self, item: &Item) -> Error {
+    pub(super) fn changed(&self, item: &Item) -> Error {
         let cause = "it changed while it was packed";
         Error::new(ErrorKind::SourceChanged, "pack", self.path(item), cause)
             .with_hint("stop what writes to the source, and pack again")

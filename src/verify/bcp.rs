@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::codec::Decompressor;
 use crate::entry::placed;
 use crate::error::{Refusal, Result};
-use crate::format::bcp::{Layout, Piece, StreamReader, decode_block, read_index, unfilter};
+use crate::format::bcp::{Layout, Piece, Restorer, StreamReader, decode_block, read_index};
 use crate::plan::NodeId;
 use crate::pool::{self, Queue};
 use crate::progress::{Phase, Progress, Total};
@@ -182,6 +182,7 @@ struct Checker<'c> {
     layout: &'c Layout,
     task: &'c Task<'c>,
     decompressor: Decompressor,
+    restorer: Restorer,
     raw: Vec<u8>,
     /// What came of the content that goes on in the next block.
     stored: blake3::Hasher,
@@ -196,6 +197,7 @@ impl<'c> Checker<'c> {
             layout,
             task,
             decompressor: Decompressor::new(),
+            restorer: Restorer::default(),
             raw: Vec::new(),
             stored: blake3::Hasher::new(),
             whole: None,
@@ -222,13 +224,13 @@ impl<'c> Checker<'c> {
     fn take(&mut self, piece: &Piece, stops: &dyn Fn() -> bool) -> Result<(), Refusal> {
         let content = &self.layout.manifest.contents[piece.content];
         let bytes = &mut self.raw[piece.range.clone()];
-        unfilter(&content.filter, piece, bytes);
+        let bytes = self.restorer.restore(content, piece, bytes)?;
         self.stored.update(bytes);
         if let Some(extents) = &content.extents
             && self.task.sizes.has(content.size)
         {
             let whole = self.whole.get_or_insert_default();
-            for (offset, here) in placed(extents, piece.stored.start, bytes) {
+            for (offset, here) in placed(extents, piece.data.start, bytes) {
                 whole.take(offset, here, stops);
             }
         }

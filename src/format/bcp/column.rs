@@ -24,10 +24,11 @@ pub(super) const HASHES: u32 = 49;
 pub(super) const FILTERS: u32 = 50;
 pub(super) const EXTENTS: u32 = 51;
 pub(super) const FILTERED: u32 = 52;
+pub(super) const INFLATED: u32 = 53;
 pub(super) const BLOCK_SIZES: u32 = 64;
 
 /// All of them.
-const COLUMNS: [u32; 21] = [
+const COLUMNS: [u32; 22] = [
     COUNTS,
     KINDS,
     PARENTS,
@@ -48,6 +49,7 @@ const COLUMNS: [u32; 21] = [
     FILTERS,
     EXTENTS,
     FILTERED,
+    INFLATED,
     BLOCK_SIZES,
 ];
 

@@ -218,6 +218,7 @@ impl Trailer {
 pub(crate) enum BlockCodec {
     Stored,
     Zstd,
+    Lzma,
 }
 
 impl BlockCodec {
@@ -225,6 +226,7 @@ impl BlockCodec {
         let code = match self {
             BlockCodec::Stored => 0,
             BlockCodec::Zstd => 1,
+            BlockCodec::Lzma => 2,
         };
         [code, 0, 0, 0, 0, 0, 0, 0]
     }
@@ -234,7 +236,7 @@ impl BlockCodec {
         let Some((head, data)) = payload.split_first_chunk::<BLOCK_HEAD>() else {
             return Err(Refusal::malformed("a block is shorter than its own head"));
         };
-        let known = [BlockCodec::Stored, BlockCodec::Zstd];
+        let known = [BlockCodec::Stored, BlockCodec::Zstd, BlockCodec::Lzma];
         match known.into_iter().find(|codec| codec.head() == *head) {
             Some(codec) => Ok((codec, data)),
             None if head[1..] == [0; 7] => Err(newer(&format!("codec {} of a block", head[0]))),

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::column::{self, HAS_TIME, Writer};
+use crate::codec::deflate::{Memory, Setup, Strategy};
 use crate::entry::{Extent, Member, MemberKind};
 use crate::error::{ErrorKind, Refusal};
 
@@ -21,8 +22,37 @@ pub(crate) enum Hint {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Filter {
     None,
-    /// Of these stored bytes.
+    /// Over these bytes of its data.
     X86(Range<u64>),
+    Arm64(Range<u64>),
+    /// Deflate streams in its data were inflated: in their order, one at least.
+    Inflated(Vec<Inflated>),
+}
+
+/// A deflate stream that is stored as what it inflates to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Inflated {
+    /// Where the stream is in the content's data, and how long.
+    pub offset: u64,
+    pub length: u32,
+    /// Where what it inflates to is in what is stored of the content, and how
+    /// long: longer than the stream.
+    pub stored: u64,
+    pub plain: u32,
+    /// What makes the stream again.
+    pub setup: Setup,
+}
+
+impl Inflated {
+    /// What follows the stream in the content's data.
+    pub(crate) fn end(&self) -> u64 {
+        self.offset + u64::from(self.length)
+    }
+
+    /// What follows in what is stored.
+    pub(crate) fn stored_end(&self) -> u64 {
+        self.stored + u64::from(self.plain)
+    }
 }
 
 /// The bytes of one or several files.
@@ -30,7 +60,7 @@ pub(crate) enum Filter {
 pub(crate) struct Content {
     /// Holes included.
     pub size: u64,
-    /// BLAKE3 of what is stored of it.
+    /// BLAKE3 of its data.
     pub hash: [u8; 32],
     pub filter: Filter,
     /// Where it has data; `None` without holes.
@@ -38,11 +68,37 @@ pub(crate) struct Content {
 }
 
 impl Content {
-    /// Bytes that are stored of it.
-    pub(crate) fn stored(&self) -> u64 {
+    /// Bytes of its data: of its extents, or of all of it.
+    pub(crate) fn data(&self) -> u64 {
         match &self.extents {
             None => self.size,
             Some(extents) => extents.iter().map(|(_, length)| length).sum(),
+        }
+    }
+
+    /// Bytes that are stored of it.
+    pub(crate) fn stored(&self) -> u64 {
+        let last = self.inflated().last();
+        last.map_or(self.data(), |last| {
+            last.stored_end() + (self.data() - last.end())
+        })
+    }
+
+    /// The streams in it that were inflated.
+    pub(crate) fn inflated(&self) -> &[Inflated] {
+        match &self.filter {
+            Filter::None | Filter::X86(_) | Filter::Arm64(_) => &[],
+            Filter::Inflated(streams) => streams,
+        }
+    }
+
+    /// Where a stored byte that is in no stream is in the data.
+    pub(super) fn data_at(&self, stored: u64) -> u64 {
+        let streams = self.inflated();
+        let before = streams.partition_point(|stream| stream.stored_end() <= stored);
+        match before.checked_sub(1).map(|last| &streams[last]) {
+            None => stored,
+            Some(last) => last.end() + (stored - last.stored_end()),
         }
     }
 }
@@ -159,6 +215,8 @@ impl Manifest {
         let filters = self.contents.iter().map(|one| match one.filter {
             Filter::None => 0,
             Filter::X86(_) => 1,
+            Filter::Arm64(_) => 2,
+            Filter::Inflated(_) => 3,
         });
         columns.push_some(column::FILTERS, &filters.collect::<Vec<u8>>());
         let mut extents = Vec::new();
@@ -171,10 +229,23 @@ impl Manifest {
         }
         columns.push_some(column::EXTENTS, &extents);
         let filtered = self.contents.iter().filter_map(|one| match &one.filter {
-            Filter::None => None,
-            Filter::X86(range) => Some([range.start, range.end - range.start]),
+            Filter::X86(range) | Filter::Arm64(range) => {
+                Some([range.start, range.end - range.start])
+            }
+            Filter::None | Filter::Inflated(_) => None,
         });
         columns.push_some(column::FILTERED, &longs(filtered.flatten()));
+        let mut inflated = Vec::new();
+        for (number, content) in self.contents.iter().enumerate() {
+            for stream in content.inflated() {
+                inflated.extend_from_slice(&(number as u32).to_le_bytes());
+                inflated.extend_from_slice(&stream.offset.to_le_bytes());
+                inflated.extend_from_slice(&stream.length.to_le_bytes());
+                inflated.extend_from_slice(&stream.plain.to_le_bytes());
+                inflated.extend_from_slice(&setup_bits(stream.setup).to_le_bytes());
+            }
+        }
+        columns.push_some(column::INFLATED, &inflated);
     }
 }
 
@@ -195,6 +266,19 @@ fn kind_byte(entry: &Entry) -> u8 {
         None => 0,
     };
     kind | hint | time
+}
+
+/// How a deflate stream was made, as two bytes.
+fn setup_bits(setup: Setup) -> u16 {
+    let memory = match setup.memory {
+        Memory::Usual => 0,
+        Memory::Most => 1,
+    };
+    let strategy = match setup.strategy {
+        Strategy::Usual => 0,
+        Strategy::Filtered => 1,
+    };
+    u16::from(setup.level) | u16::from(setup.window) << 4 | memory << 8 | strategy << 9
 }
 
 fn ints(values: impl IntoIterator<Item = u32>) -> Vec<u8> {

@@ -5,6 +5,7 @@
 //! `pieces` know what the bytes mean, `read`, `stream` and `write` where they come from.
 
 mod column;
+mod filters;
 mod layout;
 mod manifest;
 mod pieces;
@@ -13,9 +14,10 @@ mod stream;
 mod tables;
 mod write;
 
+pub(crate) use filters::{Restorer, filter, inflate};
 pub(crate) use layout::{BlockCodec, MAGIC, MAX_BLOCK, Row};
-pub(crate) use manifest::{Content, Entry, Filter, Hint, Manifest};
-pub(crate) use pieces::{Layout, Piece, filter, unfilter};
+pub(crate) use manifest::{Content, Entry, Filter, Hint, Inflated, Manifest};
+pub(crate) use pieces::{Layout, Piece};
 pub(crate) use read::{Index, decode_block, find_trailer, read_index};
 pub(crate) use stream::{Block, StreamReader};
 pub(crate) use write::{Writer, append_block};

@@ -1,10 +1,9 @@
 //! Where contents stand in blocks: what follows from the sizes alone
-//! (docs/format.md, Manifest), and what filters do there (Block).
+//! (docs/format.md, Manifest).
 
 use std::ops::Range;
 
-use super::manifest::{Content, Filter, Manifest};
-use crate::codec::x86;
+use super::manifest::{Content, Manifest};
 
 /// A manifest, and where its contents stand in the blocks.
 pub(crate) struct Layout {
@@ -21,6 +20,8 @@ pub(crate) struct Piece {
     pub content: usize,
     /// Which of the content's stored bytes they are.
     pub stored: Range<u64>,
+    /// Which of its data they become.
+    pub data: Range<u64>,
     /// Where they are in the block.
     pub range: Range<usize>,
 }
@@ -60,9 +61,11 @@ impl Layout {
         let (start, end) = (self.blocks[block], self.blocks[block + 1]);
         let (from, to) = (self.contents[content], self.contents[content + 1]);
         let (begin, finish) = (from.max(start), to.min(end));
+        let data_at = |stored| self.manifest.contents[content].data_at(stored);
         (begin < finish).then(|| Piece {
             content,
             stored: begin - from..finish - from,
+            data: data_at(begin - from)..data_at(finish - from),
             range: (begin - start) as usize..(finish - start) as usize,
         })
     }
@@ -81,32 +84,5 @@ impl Layout {
     /// Whether a content goes on in another block.
     pub(crate) fn is_cut(&self, content: usize) -> bool {
         self.blocks_of(content).len() > 1
-    }
-}
-
-/// Undoes the filter of a piece.
-pub(crate) fn unfilter(filter: &Filter, piece: &Piece, bytes: &mut [u8]) {
-    if let Some((part, offset)) = filtered(filter, piece) {
-        x86::decode(&mut bytes[part], offset);
-    }
-}
-
-/// Applies the filter of a piece.
-pub(crate) fn filter(filter: &Filter, piece: &Piece, bytes: &mut [u8]) {
-    if let Some((part, offset)) = filtered(filter, piece) {
-        x86::encode(&mut bytes[part], offset);
-    }
-}
-
-/// What of a piece its filter goes over, and where that is in the content.
-fn filtered(filter: &Filter, piece: &Piece) -> Option<(Range<usize>, u64)> {
-    match filter {
-        Filter::None => None,
-        Filter::X86(range) => {
-            let start = range.start.max(piece.stored.start);
-            let end = range.end.min(piece.stored.end);
-            let within = |at: u64| (at - piece.stored.start) as usize;
-            (start < end).then(|| (within(start)..within(end), start))
-        }
     }
 }

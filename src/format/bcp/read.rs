@@ -9,7 +9,7 @@ use super::layout::{
 };
 use super::manifest::Manifest;
 use super::pieces::Layout;
-use crate::codec::{Decompressor, frame_decoder};
+use crate::codec::{Decompressor, frame_decoder, lzma};
 use crate::error::{ErrorKind, Refusal};
 use crate::format::ReadAt;
 
@@ -269,6 +269,7 @@ pub(crate) fn decode_block(
     let (codec, data) = BlockCodec::split(payload)?;
     match codec {
         BlockCodec::Zstd => decompressor.zstd_frame(data, u64::from(raw), out),
+        BlockCodec::Lzma => lzma::decode(data, raw as usize, out),
         BlockCodec::Stored if data.len() == raw as usize => {
             out.clear();
             out.extend_from_slice(data);

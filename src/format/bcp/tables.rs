@@ -7,7 +7,8 @@ use std::collections::HashSet;
 
 use super::column::{self, Columns, HAS_TIME, Heap, rows, values};
 use super::layout::MAX_BLOCK;
-use super::manifest::{Content, Entry, Filter, Hint, Manifest};
+use super::manifest::{Content, Entry, Filter, Hint, Inflated, Manifest};
+use crate::codec::deflate::{Memory, Setup, Strategy};
 use crate::entry::{Member, MemberKind};
 use crate::error::{ErrorKind, Refusal};
 use crate::sys::Timestamp;
@@ -58,8 +59,10 @@ fn read_contents(columns: &Columns<'_>, count: usize) -> Result<Vec<Content>, Re
         }
         let filter = match filter {
             0 => Filter::None,
-            // Where is in a column of its own.
+            // Where is in columns of their own.
             1 => Filter::X86(0..0),
+            2 => Filter::Arm64(0..0),
+            3 => Filter::Inflated(Vec::new()),
             other => {
                 let cause = format!("it needs filter {other}, which is not known here");
                 let refusal = Refusal::new(ErrorKind::Unsupported, cause);
@@ -75,6 +78,7 @@ fn read_contents(columns: &Columns<'_>, count: usize) -> Result<Vec<Content>, Re
     }
     read_extents(columns, &mut contents)?;
     read_filtered(columns, &mut contents)?;
+    read_inflated(columns, &mut contents)?;
     Ok(contents)
 }
 
@@ -82,13 +86,13 @@ fn read_filtered(columns: &Columns<'_>, contents: &mut [Content]) -> Result<(), 
     let wrong = || Refusal::malformed("a filter goes over more than there is of a content");
     let mut rows = rows::<8>(columns.optional(column::FILTERED)?)?.iter();
     for content in contents {
-        let stored = content.stored();
-        if let Filter::X86(range) = &mut content.filter {
+        let data = content.data();
+        if let Filter::X86(range) | Filter::Arm64(range) = &mut content.filter {
             let start = next(&mut rows).map(u64::from_le_bytes)?;
             let length = next(&mut rows).map(u64::from_le_bytes)?;
             let end = start
                 .checked_add(length)
-                .filter(|end| *end <= stored && length > 0);
+                .filter(|end| *end <= data && length > 0);
             *range = start..end.ok_or_else(wrong)?;
         }
     }
@@ -96,6 +100,94 @@ fn read_filtered(columns: &Columns<'_>, contents: &mut [Content]) -> Result<(), 
         0 => Ok(()),
         _ => Err(wrong()),
     }
+}
+
+fn read_inflated(columns: &Columns<'_>, contents: &mut [Content]) -> Result<(), Refusal> {
+    let wrong = || Refusal::malformed("its inflated streams are not those of contents");
+    let mut last = 0;
+    for row in rows::<22>(columns.optional(column::INFLATED)?)? {
+        let ([a, b, c, d], rest) = row.split_first_chunk().ok_or_else(wrong)?;
+        let number = u32::from_le_bytes([*a, *b, *c, *d]) as usize;
+        let (offset, rest) = rest.split_first_chunk().ok_or_else(wrong)?;
+        let (length, rest) = rest.split_first_chunk().ok_or_else(wrong)?;
+        let (plain, rest) = rest.split_first_chunk().ok_or_else(wrong)?;
+        let setup = rest.first_chunk().ok_or_else(wrong)?;
+        let content = contents.get_mut(number).filter(|_| number >= last);
+        let content = content.ok_or_else(wrong)?;
+        let data = content.data();
+        let Filter::Inflated(streams) = &mut content.filter else {
+            return Err(wrong());
+        };
+        let (end, stored_end) = match streams.last() {
+            Some(before) => (before.end(), before.stored_end()),
+            None => (0, 0),
+        };
+        let offset = u64::from_le_bytes(*offset);
+        let between = offset.checked_sub(end).ok_or_else(wrong)?;
+        let stream = Inflated {
+            offset,
+            length: u32::from_le_bytes(*length),
+            stored: stored_end.checked_add(between).ok_or_else(wrong)?,
+            plain: u32::from_le_bytes(*plain),
+            setup: read_setup(u16::from_le_bytes(*setup))?,
+        };
+        let is_within = data.checked_sub(offset) >= Some(u64::from(stream.length));
+        let is_longer = (1..stream.plain).contains(&stream.length);
+        if !is_within || !is_longer || stream.plain > MAX_BLOCK {
+            return Err(wrong());
+        }
+        streams.push(stream);
+        last = number;
+    }
+    let is_empty = |one: &Content| one.filter == Filter::Inflated(Vec::new());
+    match contents.iter().any(is_empty) {
+        true => Err(wrong()),
+        false => Ok(()),
+    }
+}
+
+/// How a deflate stream is made (docs/format.md, Filters).
+fn read_setup(bits: u16) -> Result<Setup, Refusal> {
+    let (level, window) = (bits & 0xF, bits >> 4 & 0xF);
+    let is_known = (1..=9).contains(&level) && (9..=15).contains(&window) && bits >> 10 == 0;
+    if !is_known {
+        let cause = "it needs a way to deflate that is not known here";
+        let refusal = Refusal::new(ErrorKind::Unsupported, cause);
+        return Err(refusal.with_hint("a newer bundlecp may read it"));
+    }
+    Ok(Setup {
+        level: level as u8,
+        window: window as u8,
+        memory: match bits >> 8 & 1 {
+            0 => Memory::Usual,
+            _ => Memory::Most,
+        },
+        strategy: match bits >> 9 & 1 {
+            0 => Strategy::Usual,
+            _ => Strategy::Filtered,
+        },
+    })
+}
+
+/// No stream goes on in another block.
+fn check_streams(contents: &[Content], blocks: &[u32]) -> Result<(), Refusal> {
+    let (mut start, mut block_end) = (0, 0);
+    let mut blocks = blocks.iter();
+    for content in contents {
+        for stream in content.inflated() {
+            while block_end <= start + stream.stored {
+                let wrong = || Refusal::malformed("its blocks hold less than its contents");
+                block_end += u64::from(*blocks.next().ok_or_else(wrong)?);
+            }
+            if start + stream.stored_end() > block_end {
+                return Err(Refusal::malformed(
+                    "an inflated stream stands in two blocks",
+                ));
+            }
+        }
+        start += content.stored();
+    }
+    Ok(())
 }
 
 fn read_extents(columns: &Columns<'_>, contents: &mut [Content]) -> Result<(), Refusal> {
@@ -122,7 +214,7 @@ fn read_extents(columns: &Columns<'_>, contents: &mut [Content]) -> Result<(), R
     }
     match contents
         .iter()
-        .any(|one| one.extents.is_some() && one.stored() == one.size)
+        .any(|one| one.extents.is_some() && one.data() == one.size)
     {
         true => Err(Refusal::malformed("a content with extents has no holes")),
         false => Ok(()),
@@ -147,7 +239,7 @@ fn read_blocks(
     // 2^32 blocks of 16 MiB are no overflow.
     let held: u64 = sizes.iter().map(|size| u64::from(*size)).sum();
     match stored == Some(held) {
-        true => Ok(sizes),
+        true => check_streams(contents, &sizes).map(|()| sizes),
         false => Err(Refusal::malformed(
             "its blocks hold more or less than its contents",
         )),
