@@ -37,7 +37,7 @@ pub(crate) fn for_each(
             Ok(())
         }
         (Kind::Bcp, Input::File(file, length)) => {
-            let index = read_index(&file, length).map_err(refused)?;
+            let index = read_index(&file, length, &|_| Ok(())).map_err(refused)?;
             let members = super::bcp::into_members(index.layout.manifest);
             members.into_iter().try_for_each(each)
         }

@@ -25,7 +25,7 @@ pub(super) fn read(
     task: &Task<'_>,
     progress: &dyn Progress,
 ) -> Result<Packed> {
-    let index = read_index(file, length).map_err(task.refused)?;
+    let index = read_index(file, length, &|_| Ok(())).map_err(task.refused)?;
     index.check_unknown(file).map_err(task.refused)?;
     let layout = &index.layout;
     let (mut packed, nodes) = accept(layout, task)?;
@@ -75,7 +75,7 @@ pub(super) fn read_stream(
     task: &Task<'_>,
     progress: &dyn Progress,
 ) -> Result<Packed> {
-    let (reader, manifest) = StreamReader::new(reader).map_err(task.refused)?;
+    let (reader, manifest) = StreamReader::new(reader, &|_| Ok(())).map_err(task.refused)?;
     let layout = Layout::new(manifest);
     let (mut packed, nodes) = accept(&layout, task)?;
     let reader = Mutex::new(reader);

@@ -56,6 +56,9 @@ pub(crate) struct Entry {
     pub hint: Hint,
 }
 
+/// Says whether an archive may have so many entries.
+pub(crate) type Allows<'a> = &'a dyn Fn(u64) -> Result<(), Refusal>;
+
 /// All that an archive tells before its blocks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Manifest {

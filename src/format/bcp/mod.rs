@@ -16,6 +16,6 @@ mod write;
 pub(crate) use layout::{BlockCodec, MAGIC, MAX_BLOCK, Row};
 pub(crate) use manifest::{Content, Entry, Filter, Hint, Manifest};
 pub(crate) use pieces::{Layout, Piece, filter, unfilter};
-pub(crate) use read::{Index, decode_block, find_trailer, read_index};
+pub(crate) use read::{Index, decode_block, decode_start, has_trailer, read_index};
 pub(crate) use stream::{Block, StreamReader};
 pub(crate) use write::{Writer, append_block};
