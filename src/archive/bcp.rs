@@ -8,15 +8,16 @@ use crate::error::Refusal;
 use crate::format::ReadAt;
 use crate::format::bcp::{Content, Index, Manifest, Piece, StreamReader, decode_start, unfilter};
 
-/// All members of an archive that comes as a stream, which is read to its end.
-pub(crate) fn stream_members(reader: impl Read) -> Result<Vec<Member>, Refusal> {
+/// All members of an archive that comes as a stream, which is read to its end, and
+/// its root hash.
+pub(crate) fn stream_members(reader: impl Read) -> Result<(Vec<Member>, [u8; 32]), Refusal> {
     let (mut reader, manifest) = StreamReader::new(reader, &|_| Ok(()))?;
     let mut hashes = Vec::new();
     while let Some(block) = reader.next_block(&manifest)? {
         hashes.push(block.hash());
     }
-    reader.finish(&hashes)?;
-    Ok(into_members(manifest))
+    let root_hash = reader.finish(&hashes)?;
+    Ok((into_members(manifest), root_hash))
 }
 
 /// The members that a manifest tells of.
@@ -167,5 +168,138 @@ impl Seek for ContentReader<'_> {
             io::Error::new(io::ErrorKind::InvalidInput, cause)
         })?;
         Ok(self.at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::codec::Decompressor;
+    use crate::entry::MemberKind;
+    use crate::error::ErrorKind;
+    use crate::format::bcp::{
+        self, BlockCodec, Entry, Filter, Hint, append_block, decode_block, has_trailer, read_index,
+    };
+
+    /// What a disk may do to one read of many.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    enum Fault {
+        Fails,
+        Short,
+        Interrupted,
+        Ends,
+    }
+
+    /// Bytes of which one read, or each, goes wrong.
+    struct Faulty<'b> {
+        bytes: &'b [u8],
+        fault: Fault,
+        /// The read that it happens to; `None` for each.
+        at: Option<usize>,
+        reads: AtomicUsize,
+    }
+
+    impl ReadAt for Faulty<'_> {
+        fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+            let number = self.reads.fetch_add(1, Ordering::Relaxed);
+            let most = match (self.at.is_none_or(|at| at == number), self.fault) {
+                (false, _) => buffer.len(),
+                (true, Fault::Fails) => return Err(io::Error::from_raw_os_error(5)),
+                (true, Fault::Interrupted) => return Err(io::ErrorKind::Interrupted.into()),
+                (true, Fault::Short) => buffer.len().min(3),
+                (true, Fault::Ends) => 0,
+            };
+            self.bytes.read_at(&mut buffer[..most], offset)
+        }
+    }
+
+    /// Two files: one that three blocks share, one with holes.
+    fn archive() -> Vec<u8> {
+        let cut: Vec<u8> = (0..700_u32).map(|n| (n * n >> 3) as u8).collect();
+        let content = |stored: &[u8], size, filter, extents| Content {
+            size,
+            hash: *blake3::hash(stored).as_bytes(),
+            filter,
+            extents,
+        };
+        let entry = |path: &str, number| Entry {
+            member: Member::new(MemberKind::File, path),
+            content: Some(number),
+            hint: Hint::Unknown,
+        };
+        let holes = vec![(10, 20), (5000, 30)];
+        let manifest = Manifest {
+            entries: vec![entry("cut", 0), entry("holes", 1)],
+            contents: vec![
+                content(&cut, 700, Filter::None, None),
+                content(&[7; 50], 9000, Filter::None, Some(holes)),
+            ],
+            blocks: vec![300, 300, 150],
+        };
+        let mut raw = cut;
+        raw.extend([7; 50]);
+        let mut bytes = Vec::new();
+        let mut writer = bcp::Writer::begin(&manifest, &mut bytes).unwrap();
+        for block in raw.chunks(300) {
+            writer.note(append_block(BlockCodec::Stored, block, &mut bytes));
+        }
+        writer.end(&mut bytes);
+        bytes
+    }
+
+    /// Everything that is read of an archive: looking for it, its index as listing and
+    /// extracting do, its blocks, and its members with a seek in each.
+    fn read_everything(source: &dyn ReadAt, length: u64) -> Result<Vec<u8>, Refusal> {
+        assert!(has_trailer(source, length)?);
+        let index = read_index(source, length, &|_| Ok(()))?;
+        index.check_unknown(source)?;
+        let (mut payload, mut raw, mut all) = (Vec::new(), Vec::new(), Vec::new());
+        let mut decompressor = Decompressor::new();
+        for (place, size) in index.blocks.iter().zip(&index.layout.manifest.blocks) {
+            place.read_block(source, &mut payload, *size)?;
+            decode_block(&mut decompressor, &payload, *size, &mut raw)?;
+            all.extend_from_slice(&raw);
+        }
+        for content in [0, 1] {
+            let mut reader = ContentReader::new(source, &index, content);
+            reader.read_to_end(&mut all).map_err(Refusal::io)?;
+            reader.seek(SeekFrom::End(-450)).map_err(Refusal::io)?;
+            reader.read_to_end(&mut all).map_err(Refusal::io)?;
+        }
+        Ok(all)
+    }
+
+    #[test]
+    fn reads_that_go_wrong_are_errors_or_are_repeated_and_never_other_bytes() {
+        let bytes = archive();
+        let run = |fault, at| {
+            let source = Faulty {
+                bytes: &bytes,
+                fault,
+                at,
+                reads: AtomicUsize::new(0),
+            };
+            let result = read_everything(&source, bytes.len() as u64);
+            (result, source.reads.into_inner())
+        };
+        let (expected, reads) = run(Fault::Fails, Some(usize::MAX));
+        let expected = expected.unwrap();
+        assert!(reads > 20);
+        assert!(run(Fault::Short, None).0.unwrap() == expected);
+        for at in (0..reads).map(Some) {
+            for fault in [Fault::Short, Fault::Interrupted] {
+                assert!(run(fault, at).0.unwrap() == expected, "{fault:?} {at:?}");
+            }
+            for (fault, kind) in [
+                (Fault::Fails, ErrorKind::Io),
+                (Fault::Ends, ErrorKind::Truncated),
+            ] {
+                let error = run(fault, at).0.unwrap_err().at("read", "app.bcp");
+                assert_eq!(error.kind(), kind, "{fault:?} {at:?}");
+                assert_eq!(error.to_string(), "read `app.bcp`", "{fault:?} {at:?}");
+            }
+        }
     }
 }
