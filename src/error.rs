@@ -31,7 +31,7 @@ pub enum ErrorKind {
     BadName,
     /// A file is larger than the destination's largest.
     FileTooLarge,
-    /// The destination can't do what an option demands, such as reflinks.
+    /// The destination, an archive's format or this version can't do what is asked.
     Unsupported,
     /// The operation makes no sense as asked, such as a copy into itself.
     Usage,

@@ -15,13 +15,24 @@ use crate::pool;
 
 pub use crate::entry::Listed;
 
+/// What a listing came to.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Outcome {
+    /// The hash that names all of the archive, where its format has one; `None` if the
+    /// caller broke off. From a file, it was compared with what it says of its parts and
+    /// with the list of members, and from a pipe with everything. Whether a file's
+    /// contents are those of this hash, [`verify::check`](crate::verify::check) tells.
+    pub root_hash: Option<[u8; 32]>,
+}
+
 /// Calls `each` with every member of the archive at `archive`, in its order,
 /// until it breaks: what comes then is neither read nor judged.
 ///
 /// # Errors
 ///
 /// When the archive can't be read or breaks its format's rules.
-pub fn list(archive: &Path, each: &mut dyn FnMut(Listed) -> ControlFlow<()>) -> Result<()> {
+pub fn list(archive: &Path, each: &mut dyn FnMut(Listed) -> ControlFlow<()>) -> Result<Outcome> {
     run(archive::open(archive)?, each)
 }
 
@@ -35,11 +46,11 @@ pub fn list_from(
     reader: impl Read + Send,
     shown: &Path,
     each: &mut dyn FnMut(Listed) -> ControlFlow<()>,
-) -> Result<()> {
+) -> Result<Outcome> {
     run(archive::from_reader(reader, shown)?, each)
 }
 
-fn run(opened: Opened<'_>, each: &mut dyn FnMut(Listed) -> ControlFlow<()>) -> Result<()> {
+fn run(opened: Opened<'_>, each: &mut dyn FnMut(Listed) -> ControlFlow<()>) -> Result<Outcome> {
     let shown = opened.shown.clone();
     let mut is_stopped = false;
     let threads = u32::try_from(pool::default_threads()).unwrap_or(u32::MAX);
@@ -55,7 +66,7 @@ fn run(opened: Opened<'_>, each: &mut dyn FnMut(Listed) -> ControlFlow<()>) -> R
         }
     });
     match is_stopped {
-        true => Ok(()),
-        false => done,
+        true => Ok(Outcome::default()),
+        false => done.map(|root_hash| Outcome { root_hash }),
     }
 }

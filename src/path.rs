@@ -39,7 +39,7 @@ impl RelPath {
 
     /// Returns the path in the operating system's own form.
     pub fn to_path_buf(&self) -> PathBuf {
-        sys::bytes_to_path(&self.0)
+        sys::bytes_to_path(&self.0).into_owned()
     }
 
     /// Whether this is the root itself.

@@ -9,6 +9,8 @@ mod bad;
 mod common;
 #[path = "cli_archives/evil.rs"]
 mod evil;
+#[path = "cli_archives/hash.rs"]
+mod hash;
 #[path = "cli_archives/pipes.rs"]
 mod pipes;
 
@@ -42,6 +44,7 @@ pub(crate) const FORMATS: &[Format] = &[
     exact("tar.bz2"),
     exact("tar.xz"),
     exact("tar.zst"),
+    exact("bcp"),
 ];
 
 const fn exact(name: &'static str) -> Format {

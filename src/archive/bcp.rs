@@ -1,22 +1,23 @@
 //! Members of a `.bcp`: listed from the manifest, read from their blocks.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 
 use crate::codec::Decompressor;
 use crate::entry::Member;
 use crate::error::Refusal;
-use crate::format::bcp::{Index, Layout, Manifest, Restorer, StreamReader, decode_block};
+use crate::format::ReadAt;
+use crate::format::bcp::{Content, Index, Manifest, Piece, Restorer, StreamReader, decode_start};
 
-/// All members of an archive that comes as a stream, which is read to its end.
-pub(crate) fn stream_members(reader: impl Read) -> Result<Vec<Member>, Refusal> {
-    let (mut reader, manifest) = StreamReader::new(reader)?;
+/// All members of an archive that comes as a stream, which is read to its end, and
+/// its root hash.
+pub(crate) fn stream_members(reader: impl Read) -> Result<(Vec<Member>, [u8; 32]), Refusal> {
+    let (mut reader, manifest) = StreamReader::new(reader, &|_| Ok(()))?;
     let mut hashes = Vec::new();
     while let Some(block) = reader.next_block(&manifest)? {
         hashes.push(block.hash());
     }
-    reader.finish(&hashes)?;
-    Ok(into_members(manifest))
+    let root_hash = reader.finish(&hashes)?;
+    Ok((into_members(manifest), root_hash))
 }
 
 /// The members that a manifest tells of.
@@ -25,15 +26,18 @@ pub(crate) fn into_members(manifest: Manifest) -> Vec<Member> {
     entries.map(|entry| entry.member).collect()
 }
 
-/// The content of a file, decoded block by block.
+/// The content of a file, decoded block by block: from any place to any other, with
+/// one block in memory.
 pub(crate) struct ContentReader<'a> {
-    file: &'a File,
+    source: &'a dyn ReadAt,
     index: &'a Index,
     content: usize,
+    /// Stored bytes before each extent; nothing without holes.
+    before: Vec<u64>,
     /// Where in the file the next byte is.
     at: u64,
     decompressor: Decompressor,
-    /// The block that is decoded.
+    /// The block that is decoded, up to the end of the content's piece.
     block: Option<usize>,
     payload: Vec<u8>,
     raw: Vec<u8>,
@@ -42,12 +46,29 @@ pub(crate) struct ContentReader<'a> {
     data: Vec<u8>,
 }
 
+/// What of a file stands from one place on.
+enum Run {
+    /// So many zeros that are not stored.
+    Hole(u64),
+    /// From this byte of the data on, so many.
+    Data(u64, u64),
+}
+
 impl<'a> ContentReader<'a> {
-    pub(crate) fn new(file: &'a File, index: &'a Index, content: u32) -> Self {
+    pub(crate) fn new(source: &'a dyn ReadAt, index: &'a Index, content: u32) -> Self {
+        let content = content as usize;
+        let extents = index.layout.manifest.contents[content].extents.as_deref();
+        let sums = extents.unwrap_or_default().iter();
+        let before = sums.scan(0, |sum, (_, length)| {
+            let before = *sum;
+            *sum += length;
+            Some(before)
+        });
         Self {
-            file,
+            source,
             index,
-            content: content as usize,
+            content,
+            before: before.collect(),
             at: 0,
             decompressor: Decompressor::new(),
             block: None,
@@ -58,61 +79,79 @@ impl<'a> ContentReader<'a> {
         }
     }
 
-    fn layout(&self) -> &'a Layout {
-        &self.index.layout
+    /// Bytes of the file, holes included.
+    pub(crate) fn size(&self) -> u64 {
+        self.about().size
+    }
+
+    fn about(&self) -> &'a Content {
+        &self.index.layout.manifest.contents[self.content]
     }
 
     /// Fills some of `buffer` from where it stands.
     fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, Refusal> {
-        let content = &self.layout().manifest.contents[self.content];
-        let left = usize::try_from(content.size - self.at).unwrap_or(usize::MAX);
-        let most = buffer.len().min(left);
-        if most == 0 {
-            return Ok(0);
+        let most = |left: u64| usize::try_from(left).map_or(buffer.len(), |l| l.min(buffer.len()));
+        match self.run() {
+            Run::Hole(left) => {
+                let count = most(left);
+                buffer[..count].fill(0);
+                Ok(count)
+            }
+            Run::Data(place, left) => {
+                let count = most(left);
+                match count {
+                    0 => Ok(0),
+                    _ => self.copy(place, &mut buffer[..count]),
+                }
+            }
         }
-        let whole = [(0, content.size)];
-        let extents = content.extents.as_deref().unwrap_or(&whole);
-        let next = extents.partition_point(|(start, length)| start + length <= self.at);
-        let before: u64 = extents[..next].iter().map(|(_, length)| length).sum();
-        let (start, length) = match extents.get(next) {
-            Some(extent) => *extent,
-            None => (content.size, 0),
+    }
+
+    /// What stands from here on.
+    fn run(&self) -> Run {
+        let Content { size, extents, .. } = self.about();
+        let Some(extents) = extents else {
+            return Run::Data(self.at, size.saturating_sub(self.at));
         };
-        if self.at < start {
-            let count = usize::try_from(start - self.at).map_or(most, |hole| hole.min(most));
-            buffer[..count].fill(0);
-            return Ok(count);
+        let next = extents.partition_point(|(start, length)| start + length <= self.at);
+        match extents.get(next) {
+            Some((start, length)) if *start <= self.at => {
+                let into = self.at - start;
+                Run::Data(self.before[next] + into, length - into)
+            }
+            Some((start, _)) => Run::Hole(start - self.at),
+            None => Run::Hole(size.saturating_sub(self.at)),
         }
-        let most = usize::try_from(start + length - self.at).map_or(most, |left| left.min(most));
-        self.copy(before + (self.at - start), &mut buffer[..most])
     }
 
     /// Copies bytes of the content's data from `place` on.
     fn copy(&mut self, place: u64, buffer: &mut [u8]) -> Result<usize, Refusal> {
-        let layout = self.layout();
-        for number in layout.blocks_of(self.content) {
-            let piece = layout.piece(number, self.content);
-            let Some(piece) = piece.filter(|piece| piece.data.contains(&place)) else {
-                continue;
-            };
-            if self.block != Some(number) {
-                self.block = None;
-                let size = layout.manifest.blocks[number];
-                self.index.blocks[number].read_block(self.file, &mut self.payload, size)?;
-                decode_block(&mut self.decompressor, &self.payload, size, &mut self.raw)?;
-                let content = &layout.manifest.contents[self.content];
-                let stored = &mut self.raw[piece.range.clone()];
-                let data = self.restorer.restore(content, &piece, stored)?;
-                self.data.clear();
-                self.data.extend_from_slice(data);
-                self.block = Some(number);
-            }
-            let bytes = &self.data[(place - piece.data.start) as usize..];
-            let count = bytes.len().min(buffer.len());
-            buffer[..count].copy_from_slice(&bytes[..count]);
-            return Ok(count);
+        let found = self.index.layout.piece_at(self.content, place);
+        let (number, piece) =
+            found.ok_or_else(|| Refusal::malformed("a content has no such bytes"))?;
+        if self.block != Some(number) {
+            self.load(number, &piece)?;
         }
-        Err(Refusal::malformed("a content has no such bytes"))
+        let bytes = &self.data[(place - piece.data.start) as usize..];
+        let count = bytes.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&bytes[..count]);
+        Ok(count)
+    }
+
+    /// Reads, checks and decodes a block, as far as the content's piece goes.
+    fn load(&mut self, number: usize, piece: &Piece) -> Result<(), Refusal> {
+        self.block = None;
+        let size = self.index.layout.manifest.blocks[number];
+        self.index.blocks[number].read_block(self.source, &mut self.payload, size)?;
+        let (wanted, raw) = (piece.range.end, &mut self.raw);
+        decode_start(&mut self.decompressor, &self.payload, size, wanted, raw)?;
+        let content = &self.index.layout.manifest.contents[self.content];
+        let stored = &mut self.raw[piece.range.clone()];
+        let data = self.restorer.restore(content, piece, stored)?;
+        self.data.clear();
+        self.data.extend_from_slice(data);
+        self.block = Some(number);
+        Ok(())
     }
 }
 
@@ -121,5 +160,153 @@ impl Read for ContentReader<'_> {
         let count = self.fill(buffer).map_err(Refusal::into_io)?;
         self.at += count as u64;
         Ok(count)
+    }
+}
+
+impl Seek for ContentReader<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let at = match to {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::End(offset) => self.size().checked_add_signed(offset),
+            SeekFrom::Current(offset) => self.at.checked_add_signed(offset),
+        };
+        self.at = at.ok_or_else(|| {
+            let cause = "the place is before the file's beginning, or too far behind its end";
+            io::Error::new(io::ErrorKind::InvalidInput, cause)
+        })?;
+        Ok(self.at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::codec::Decompressor;
+    use crate::entry::MemberKind;
+    use crate::error::ErrorKind;
+    use crate::format::bcp::{
+        self, BlockCodec, Entry, Filter, Hint, append_block, decode_block, has_trailer, read_index,
+    };
+
+    /// What a disk may do to one read of many.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    enum Fault {
+        Fails,
+        Short,
+        Interrupted,
+        Ends,
+    }
+
+    /// Bytes of which one read, or each, goes wrong.
+    struct Faulty<'b> {
+        bytes: &'b [u8],
+        fault: Fault,
+        /// The read that it happens to; `None` for each.
+        at: Option<usize>,
+        reads: AtomicUsize,
+    }
+
+    impl ReadAt for Faulty<'_> {
+        fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+            let number = self.reads.fetch_add(1, Ordering::Relaxed);
+            let most = match (self.at.is_none_or(|at| at == number), self.fault) {
+                (false, _) => buffer.len(),
+                (true, Fault::Fails) => return Err(io::Error::from_raw_os_error(5)),
+                (true, Fault::Interrupted) => return Err(io::ErrorKind::Interrupted.into()),
+                (true, Fault::Short) => buffer.len().min(3),
+                (true, Fault::Ends) => 0,
+            };
+            self.bytes.read_at(&mut buffer[..most], offset)
+        }
+    }
+
+    /// Two files: one that three blocks share, one with holes.
+    fn archive() -> Vec<u8> {
+        let cut: Vec<u8> = (0..700_u32).map(|n| (n * n >> 3) as u8).collect();
+        let content = |stored: &[u8], size, filter, extents| Content {
+            size,
+            hash: *blake3::hash(stored).as_bytes(),
+            filter,
+            extents,
+        };
+        let entry = |path: &str, number| Entry {
+            member: Member::new(MemberKind::File, path),
+            content: Some(number),
+            hint: Hint::Unknown,
+        };
+        let holes = vec![(10, 20), (5000, 30)];
+        let manifest = Manifest {
+            entries: vec![entry("cut", 0), entry("holes", 1)],
+            contents: vec![
+                content(&cut, 700, Filter::None, None),
+                content(&[7; 50], 9000, Filter::None, Some(holes)),
+            ],
+            blocks: vec![300, 300, 150],
+        };
+        let mut raw = cut;
+        raw.extend([7; 50]);
+        let mut bytes = Vec::new();
+        let mut writer = bcp::Writer::begin(&manifest, &mut bytes).unwrap();
+        for block in raw.chunks(300) {
+            writer.note(append_block(BlockCodec::Stored, block, &mut bytes));
+        }
+        writer.end(&mut bytes);
+        bytes
+    }
+
+    /// Everything that is read of an archive: looking for it, its index as listing and
+    /// extracting do, its blocks, and its members with a seek in each.
+    fn read_everything(source: &dyn ReadAt, length: u64) -> Result<Vec<u8>, Refusal> {
+        assert!(has_trailer(source, length)?);
+        let index = read_index(source, length, &|_| Ok(()))?;
+        index.check_unknown(source)?;
+        let (mut payload, mut raw, mut all) = (Vec::new(), Vec::new(), Vec::new());
+        let mut decompressor = Decompressor::new();
+        for (place, size) in index.blocks.iter().zip(&index.layout.manifest.blocks) {
+            place.read_block(source, &mut payload, *size)?;
+            decode_block(&mut decompressor, &payload, *size, &mut raw)?;
+            all.extend_from_slice(&raw);
+        }
+        for content in [0, 1] {
+            let mut reader = ContentReader::new(source, &index, content);
+            reader.read_to_end(&mut all).map_err(Refusal::io)?;
+            reader.seek(SeekFrom::End(-450)).map_err(Refusal::io)?;
+            reader.read_to_end(&mut all).map_err(Refusal::io)?;
+        }
+        Ok(all)
+    }
+
+    #[test]
+    fn reads_that_go_wrong_are_errors_or_are_repeated_and_never_other_bytes() {
+        let bytes = archive();
+        let run = |fault, at| {
+            let source = Faulty {
+                bytes: &bytes,
+                fault,
+                at,
+                reads: AtomicUsize::new(0),
+            };
+            let result = read_everything(&source, bytes.len() as u64);
+            (result, source.reads.into_inner())
+        };
+        let (expected, reads) = run(Fault::Fails, Some(usize::MAX));
+        let expected = expected.unwrap();
+        assert!(reads > 20);
+        assert!(run(Fault::Short, None).0.unwrap() == expected);
+        for at in (0..reads).map(Some) {
+            for fault in [Fault::Short, Fault::Interrupted] {
+                assert!(run(fault, at).0.unwrap() == expected, "{fault:?} {at:?}");
+            }
+            for (fault, kind) in [
+                (Fault::Fails, ErrorKind::Io),
+                (Fault::Ends, ErrorKind::Truncated),
+            ] {
+                let error = run(fault, at).0.unwrap_err().at("read", "app.bcp");
+                assert_eq!(error.kind(), kind, "{fault:?} {at:?}");
+                assert_eq!(error.to_string(), "read `app.bcp`", "{fault:?} {at:?}");
+            }
+        }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -87,7 +87,7 @@ enum Places {
 /// The content of one member, from its first byte to its last.
 ///
 /// Reading fails with [`InvalidData`] or [`UnexpectedEof`] where the archive is
-/// damaged; with the last byte, everything was checked that the archive has to
+/// damaged; the error's inner one is an [`Error`] that names the archive. With the last byte, everything was checked that the archive has to
 /// check it by: sizes always, in zips and our own `.tar.zst` checksums too. The
 /// checksums of other compressed tars stand behind members that aren't read.
 ///
@@ -96,6 +96,24 @@ enum Places {
 pub struct MemberReader<'a> {
     content: Box<dyn Read + Send + 'a>,
     size: u64,
+    /// The archive's path, for messages.
+    archive: &'a Path,
+}
+
+/// The content of one member, to be read from any place: see
+/// [`Archive::seekable_member`].
+///
+/// It behaves as the file would: a read behind the end gives nothing, a place before the
+/// beginning is [`InvalidInput`], and holes are zeros that take no time. One block of
+/// the archive, of at most 16 MiB, is in memory at a time; a read that leaves it reads,
+/// checks and decodes another. Errors of reading are those of [`MemberReader`], and
+/// leave the place where it was.
+///
+/// [`InvalidInput`]: io::ErrorKind::InvalidInput
+pub struct SeekableMember<'a> {
+    content: ContentReader<'a>,
+    /// The archive's path, for messages.
+    archive: &'a Path,
 }
 
 /// A member, and its content, if it is a file.
@@ -110,7 +128,37 @@ impl MemberReader<'_> {
 
 impl Read for MemberReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.content.read(buffer)
+        let read = self.content.read(buffer);
+        read.map_err(|error| about(self.archive, error))
+    }
+}
+
+impl SeekableMember<'_> {
+    /// Returns the content's bytes, holes included.
+    pub fn size(&self) -> u64 {
+        self.content.size()
+    }
+}
+
+impl Read for SeekableMember<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.content.read(buffer);
+        read.map_err(|error| about(self.archive, error))
+    }
+}
+
+impl Seek for SeekableMember<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.content.seek(to)
+    }
+}
+
+/// An error of reading that says which archive it is about.
+fn about(archive: &Path, error: io::Error) -> io::Error {
+    match error.kind() {
+        // Callers look for this one, and read again.
+        io::ErrorKind::Interrupted => error,
+        kind => io::Error::new(kind, Refusal::io(error).at("read", archive)),
     }
 }
 
@@ -153,10 +201,7 @@ impl Archive {
     /// Returns the hash that names all of the archive: of a `.bcp`. It was
     /// compared with the list of members; contents are when they are read.
     pub fn root_hash(&self) -> Option<[u8; 32]> {
-        match &self.index.as_ref()?.places {
-            Places::Blocks(index) => Some(index.root_hash),
-            Places::Zip(_) | Places::Runs(_) => None,
-        }
+        self.blocks().map(|(_, index)| index.root_hash)
     }
 
     /// Returns every member, in the archive's order.
@@ -191,14 +236,90 @@ impl Archive {
     /// When there is no such member, or it is a folder or a symbolic link, whose
     /// target the error names; when the archive can't be read.
     pub fn member(&self, path: &Path) -> Result<MemberReader<'_>> {
+        let (member, content) = self.follow(path, |wanted| self.find(wanted))?;
+        Ok(MemberReader {
+            content,
+            size: member.size,
+            archive: &self.path,
+        })
+    }
+
+    /// Opens the content of the file at `path`, as [`member`](Self::member) does, for
+    /// reading it from any place: of a `.bcp`.
+    ///
+    /// # Errors
+    ///
+    /// As [`member`](Self::member), and [`ErrorKind::Unsupported`] for every other
+    /// format: what is in front of a place has to be decoded there every time.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::io::{Read, Seek, SeekFrom};
+    /// use std::path::Path;
+    ///
+    /// use bundlecp::archive::Archive;
+    /// # use bundlecp::{Silent, pack};
+    /// # let temp = tempfile::tempdir()?;
+    /// # let (app, path) = (temp.path().join("app"), temp.path().join("app.bcp"));
+    /// # std::fs::create_dir(&app)?;
+    /// # std::fs::write(app.join("data"), "0123456789")?;
+    /// # let mut options = pack::Options::default();
+    /// # options.format = pack::Format::Bcp;
+    /// # pack::pack(&[app], &path, &options, &Silent)?;
+    ///
+    /// let archive = Archive::open(&path)?;
+    /// let mut data = archive.seekable_member(Path::new("app/data"))?;
+    /// data.seek(SeekFrom::End(-3))?;
+    /// let mut end = String::new();
+    /// data.read_to_string(&mut end)?;
+    /// assert_eq!(end, "789");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn seekable_member(&self, path: &Path) -> Result<SeekableMember<'_>> {
+        let Some((indexed, index)) = self.blocks() else {
+            let cause = format!(
+                "a {} is not read from the middle of a member",
+                self.format()
+            );
+            let error = Error::new(ErrorKind::Unsupported, "seek in", &self.path, cause);
+            return Err(error.with_hint("a .bcp is"));
+        };
+        let find = |wanted: &[u8]| {
+            let number = indexed.by_path.get(wanted);
+            let number = *number.ok_or_else(|| self.no_member(wanted))?;
+            let content = index.layout.manifest.entries[number].content;
+            Ok((indexed.members[number].clone(), content))
+        };
+        let (_, content) = self.follow(path, find)?;
+        let content = content.ok_or_else(|| self.refused(no_content()))?;
+        Ok(SeekableMember {
+            content: ContentReader::new(&self.file, index, content),
+            archive: &self.path,
+        })
+    }
+
+    /// What a `.bcp` holds, and where.
+    fn blocks(&self) -> Option<(&Indexed, &bcp::Index)> {
+        let indexed = self.index.as_ref()?;
+        match &indexed.places {
+            Places::Blocks(index) => Some((indexed, index)),
+            Places::Zip(_) | Places::Runs(_) => None,
+        }
+    }
+
+    /// The file that `path` leads to, from one hard link to the next, and what `find`
+    /// has for it.
+    fn follow<T>(
+        &self,
+        path: &Path,
+        find: impl Fn(&[u8]) -> Result<(Member, T)>,
+    ) -> Result<(Member, T)> {
         let mut wanted = plain(sys::os_to_bytes(path.as_os_str())).map_err(|r| self.refused(r))?;
         for _ in 0..MAX_HOPS {
-            let (member, content) = self.find(&wanted)?;
+            let (member, found) = find(&wanted)?;
             match member.kind {
-                MemberKind::File => {
-                    let size = member.size;
-                    return Ok(MemberReader { content, size });
-                }
+                MemberKind::File => return Ok((member, found)),
                 MemberKind::Hardlink => {
                     wanted = plain(&member.target).map_err(|r| self.refused(r))?;
                 }
@@ -232,10 +353,13 @@ impl Archive {
                     .map(|content| Some((index.members[*number].clone(), content))),
             },
         };
-        found.map_err(|r| self.refused(r))?.ok_or_else(|| {
-            let cause = format!("it has no member `{}`", escape_bytes(wanted));
-            Error::new(ErrorKind::NotFound, "read", &self.path, cause)
-        })
+        let found = found.map_err(|r| self.refused(r))?;
+        found.ok_or_else(|| self.no_member(wanted))
+    }
+
+    fn no_member(&self, wanted: &[u8]) -> Error {
+        let cause = format!("it has no member `{}`", escape_bytes(wanted));
+        Error::new(ErrorKind::NotFound, "read", &self.path, cause)
     }
 
     fn find_from_front(&self, wanted: &[u8]) -> Result<Option<Found<'_>>, Refusal> {
@@ -282,6 +406,14 @@ impl std::fmt::Debug for MemberReader<'_> {
     }
 }
 
+impl std::fmt::Debug for SeekableMember<'_> {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("SeekableMember")
+            .field("size", &self.size())
+            .finish_non_exhaustive()
+    }
+}
+
 impl Indexed {
     fn of_zip(file: &File, length: u64) -> Result<Self, Refusal> {
         let directory = Directory::read(file, length)?;
@@ -293,7 +425,7 @@ impl Indexed {
     }
 
     fn of_bcp(file: &File, length: u64) -> Result<Self, Refusal> {
-        let index = bcp::read_index(file, length)?;
+        let index = bcp::read_index(file, length, &|_| Ok(()))?;
         let entries = index.layout.manifest.entries.iter();
         let members = entries.map(|entry| entry.member.clone()).collect();
         Ok(Self::new(members, Places::Blocks(Box::new(index))))
@@ -341,7 +473,7 @@ impl Indexed {
             }
             Places::Blocks(index) => {
                 let content = index.layout.manifest.entries[number].content;
-                let content = content.ok_or_else(|| Refusal::malformed("it has no content"))?;
+                let content = content.ok_or_else(no_content)?;
                 Ok(Box::new(ContentReader::new(file, index, content)))
             }
             Places::Runs(runs) => {
@@ -362,6 +494,10 @@ impl Indexed {
             }
         }
     }
+}
+
+fn no_content() -> Refusal {
+    Refusal::malformed("it has no content")
 }
 
 /// A path's names with one `/` between them.

@@ -14,53 +14,54 @@ use crate::format::tar;
 use super::tar_stream::{Piece, Step, TarStream};
 use super::{Input, Kind, Opened, Sequential, index};
 
-/// Calls `each` with every member of `opened`, in the archive's order.
+/// Calls `each` with every member of `opened`, in the archive's order. Returns the hash
+/// that names all of it, where its format has one.
 pub(crate) fn for_each(
     opened: Opened<'_>,
     options: tar::Options,
     threads: u32,
     each: &mut dyn FnMut(Member) -> Result<()>,
-) -> Result<()> {
+) -> Result<Option<[u8; 32]>> {
     let shown = opened.shown.clone();
     let refused = |refusal: Refusal| refusal.at("read", &shown);
     match (opened.kind, opened.input) {
         (Kind::Zip, Input::File(file, length)) => {
-            for member in super::zipped::members(&file, length).map_err(refused)? {
-                each(member)?;
-            }
-            Ok(())
+            let members = super::zipped::members(&file, length).map_err(refused)?;
+            members.into_iter().try_for_each(each)?;
         }
         (Kind::Zip, Input::Stream(reader)) => {
-            for member in super::zipped::stream_members(reader).map_err(refused)? {
-                each(member)?;
-            }
-            Ok(())
+            let members = super::zipped::stream_members(reader).map_err(refused)?;
+            members.into_iter().try_for_each(each)?;
         }
         (Kind::Bcp, Input::File(file, length)) => {
-            let index = read_index(&file, length).map_err(refused)?;
+            let index = read_index(&file, length, &|_| Ok(())).map_err(refused)?;
             let members = super::bcp::into_members(index.layout.manifest);
-            members.into_iter().try_for_each(each)
+            members.into_iter().try_for_each(each)?;
+            return Ok(Some(index.root_hash));
         }
         (Kind::Bcp, Input::Stream(reader)) => {
-            let members = super::bcp::stream_members(reader).map_err(refused)?;
-            members.into_iter().try_for_each(each)
+            let (members, root_hash) = super::bcp::stream_members(reader).map_err(refused)?;
+            members.into_iter().try_for_each(each)?;
+            return Ok(Some(root_hash));
         }
         (Kind::Tar(codec), Input::File(file, length)) => {
             if codec == Codec::Zstd
                 && let Some(index) =
                     index::read_index(&file, length, options, &mut |_| Ok(())).map_err(refused)?
             {
-                return index.members.into_iter().try_for_each(each);
+                index.members.into_iter().try_for_each(each)?;
+                return Ok(None);
             }
             let input = Sequential::new(&file);
             let reader = decoder(codec, input, DecodeOptions { threads }).map_err(refused)?;
-            read_tar(reader, options, &refused, each)
+            read_tar(reader, options, &refused, each)?;
         }
         (Kind::Tar(codec), Input::Stream(reader)) => {
             let reader = decoder(codec, reader, DecodeOptions { threads }).map_err(refused)?;
-            read_tar(reader, options, &refused, each)
+            read_tar(reader, options, &refused, each)?;
         }
     }
+    Ok(None)
 }
 
 fn read_tar(

@@ -23,7 +23,7 @@ use crate::error::{Error, ErrorKind, Refusal, Result};
 use crate::format::{self, tar, zip};
 use crate::sys::{self, FileType};
 
-pub use lookup::{Archive, MemberReader};
+pub use lookup::{Archive, MemberReader, SeekableMember};
 
 /// What an archive is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,9 +131,7 @@ fn recognise(head: &[u8], file: Option<(&File, u64)>) -> Result<Kind, Refusal> {
         Codec::Store if tar::is_start(head) => Ok(Kind::Tar(Codec::Store)),
         Codec::Store => match file {
             // Something else may stand in front of these.
-            Some((file, length)) if format::bcp::find_trailer(file, length).is_some() => {
-                Ok(Kind::Bcp)
-            }
+            Some((file, length)) if format::bcp::has_trailer(file, length)? => Ok(Kind::Bcp),
             Some((file, length)) if zip::has_end_record(file, length) => Ok(Kind::Zip),
             Some(_) | None => Err(unknown()),
         },

@@ -43,6 +43,26 @@ pub(crate) fn decode(data: &[u8], raw: usize, out: &mut Vec<u8>) -> Result<(), R
     }
 }
 
+/// As [`decode`], but only so far that `out` begins with the first `wanted` bytes.
+pub(crate) fn decode_start(
+    data: &[u8],
+    raw: usize,
+    wanted: usize,
+    out: &mut Vec<u8>,
+) -> Result<(), Refusal> {
+    if wanted >= raw {
+        return decode(data, raw, out);
+    }
+    out.clear();
+    out.reserve_exact(wanted);
+    let mut stream = Stream::new_raw_decoder(&filters(raw)?).map_err(failed)?;
+    match stream.process_vec(data, out, Action::Run) {
+        Ok(_) if out.len() >= wanted => Ok(()),
+        Ok(_) => Err(Refusal::malformed("an LZMA2 block has another size")),
+        Err(error) => Err(Refusal::malformed(format!("LZMA2: {error}"))),
+    }
+}
+
 fn filters(size: usize) -> Result<Filters, Refusal> {
     let mut options = LzmaOptions::new_preset(PRESET).map_err(failed)?;
     let dictionary = u32::try_from(size).unwrap_or(u32::MAX);
@@ -68,6 +88,11 @@ mod tests {
         encode(&data, &mut block).unwrap();
         decode(&block, data.len(), &mut out).unwrap();
         assert!(out == data);
+        for wanted in [0, 1, 99_999, 100_000] {
+            decode_start(&block, data.len(), wanted, &mut out).unwrap();
+            assert!(out.len() >= wanted && data.starts_with(&out));
+        }
+        assert!(decode_start(&block[..9], data.len(), 99_999, &mut out).is_err());
         let longer = [&block[..], b"\0"].concat();
         for (bytes, raw) in [
             (&block[..], data.len() + 1),

@@ -75,7 +75,7 @@ pub(crate) fn open_parent(path: &Path) -> Result<Dir> {
 /// The path of `name` in the folder `parent`, as a user would write it.
 pub(crate) fn path_of(parent: &Path, name: &[u8]) -> PathBuf {
     if parent == Path::new(".") && !name.is_empty() {
-        return sys::bytes_to_path(name);
+        return sys::bytes_to_path(name).into_owned();
     }
     sys::join_bytes(parent, name)
 }

@@ -15,7 +15,7 @@ use crate::dest::writer::{NewFile, Shared, Site, Writer};
 use crate::entry::placed;
 use crate::error::{Error, Refusal, Result};
 use crate::format::bcp::{
-    Block, Index, Layout, Piece, Restorer, StreamReader, decode_block, read_index,
+    Block, Index, Layout, Piece, Restorer, StreamReader, decode_start, read_index,
 };
 use crate::plan::NodeId;
 use crate::pool::{self, Queue};
@@ -40,7 +40,8 @@ pub(super) fn extract(
     threads: usize,
     progress: &dyn Progress,
 ) -> Result<()> {
-    let index = read_index(file, length).map_err(|refusal| intake.refused(refusal))?;
+    let allows = |entries| intake.tree.meter.check_entries(entries);
+    let index = read_index(file, length, &allows).map_err(|refusal| intake.refused(refusal))?;
     intake.root_hash = Some(index.root_hash);
     let slots = plan(&index.layout, intake, check)?;
     let announced = intake.tree.meter.check_announced(length);
@@ -77,6 +78,8 @@ pub(super) fn extract(
     let report = || progress.report(&site.counters.status(Phase::Extracting, total));
     let wanted = (0..blocks.len()).filter(|number| task.is_wanted(*number));
     let jobs: Vec<Job> = task.empty().chain(wanted.map(Job::Block)).collect();
+    // No job makes others.
+    let threads = threads.min(jobs.len());
     // A worker takes the newest of its own jobs, the others the oldest.
     pool::run(threads, jobs.into_iter().rev(), work, report)?;
     Ok(())
@@ -110,7 +113,7 @@ fn plan(
     let mut slots: Slots = Vec::new();
     slots.resize_with(layout.manifest.contents.len(), Vec::new);
     for (number, entry) in layout.manifest.entries.iter().enumerate() {
-        let accepted = intake.accept(&entry.member)?;
+        let accepted = intake.accept_plain(&entry.member)?;
         let (Accepted::File(node), Some(content)) = (accepted, entry.content) else {
             continue;
         };
@@ -156,6 +159,13 @@ impl<'t> Task<'t> {
         pieces.any(|piece| !self.slots[piece.content].is_empty())
     }
 
+    /// Bytes of a block up to the end of the last piece that was chosen.
+    fn wanted_of(&self, block: usize) -> usize {
+        let pieces = self.layout.pieces(block);
+        let chosen = pieces.filter(|piece| !self.slots[piece.content].is_empty());
+        chosen.last().map_or(0, |piece| piece.range.end)
+    }
+
     /// Bytes that a block brings to files.
     fn written_of(&self, block: usize) -> u64 {
         let pieces = self.layout.pieces(block);
@@ -195,8 +205,9 @@ impl Worker<'_> {
     fn extract(&mut self, number: usize, payload: &[u8]) -> Result<()> {
         let layout = self.task.layout;
         let size = layout.manifest.blocks[number];
+        let wanted = self.task.wanted_of(number);
         let mut raw = std::mem::take(&mut self.raw);
-        let decoded = decode_block(&mut self.decompressor, payload, size, &mut raw);
+        let decoded = decode_start(&mut self.decompressor, payload, size, wanted, &mut raw);
         decoded.map_err(|refusal| self.task.intake.refused(refusal))?;
         for piece in layout.pieces(number) {
             if !self.task.slots[piece.content].is_empty() {
@@ -260,8 +271,9 @@ pub(super) fn extract_stream(
     threads: usize,
     progress: &dyn Progress,
 ) -> Result<()> {
-    let (reader, manifest) =
-        StreamReader::new(reader).map_err(|refusal| intake.refused(refusal))?;
+    let allows = |entries| intake.tree.meter.check_entries(entries);
+    let opened = StreamReader::new(reader, &allows);
+    let (reader, manifest) = opened.map_err(|refusal| intake.refused(refusal))?;
     let layout = Layout::new(manifest);
     let slots = plan(&layout, intake, check)?;
     if intake.mode == Mode::Write {

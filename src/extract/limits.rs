@@ -55,14 +55,22 @@ impl Meter {
     pub(crate) fn count(&mut self, member: &Member) -> Result<(), Refusal> {
         self.entries += 1;
         self.announced = self.announced.saturating_add(member.size);
-        if self.limits.entries.is_some_and(|most| self.entries > most) {
-            let cause = "it holds more members than the limit allows";
-            return Err(exceeded(cause, "raise --max-entries if you trust it"));
-        }
+        self.check_entries(self.entries)?;
         if self.limits.bytes.is_some_and(|most| self.announced > most) {
             return Err(too_many_bytes());
         }
         Ok(())
+    }
+
+    /// Checks how many members there are, or will be.
+    pub(crate) fn check_entries(&self, entries: u64) -> Result<(), Refusal> {
+        match self.limits.entries.is_some_and(|most| entries > most) {
+            true => {
+                let cause = "it holds more members than the limit allows";
+                Err(exceeded(cause, "raise --max-entries if you trust it"))
+            }
+            false => Ok(()),
+        }
     }
 
     /// Counts `bytes` that were decoded from the first `read` bytes of the archive.

@@ -116,6 +116,19 @@ impl<'o> Tree<'o> {
         }
     }
 
+    /// Counts a member whose path is plain if it isn't chosen, and is left out for
+    /// that alone. `false` leaves everything to [`accept`](Self::accept).
+    pub(super) fn leaves_out(&mut self, member: &Member) -> Result<bool, Refusal> {
+        let Some(select) = self.choice.select else {
+            return Ok(false);
+        };
+        if self.choice.strip_components > 0 || select(&sys::bytes_to_path(&member.path)) {
+            return Ok(false);
+        }
+        self.meter.count(member)?;
+        Ok(true)
+    }
+
     /// Takes the next member of the archive into the tree. Folders that have to
     /// be made first are in [`take_made`](Self::take_made) after that.
     pub(super) fn accept(&mut self, member: &Member) -> Result<Accepted, Refusal> {

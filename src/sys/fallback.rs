@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io;
+use std::mem::MaybeUninit;
 
 use rustix::fs::{AtFlags, Mode};
 
@@ -179,3 +180,6 @@ fn listed_type(_entry: &rustix::fs::DirEntry) -> FileType {
 fn unsupported<T>() -> io::Result<T> {
     Err(io::ErrorKind::Unsupported.into())
 }
+
+/// Does nothing: there is no such call here.
+pub(crate) fn prefer_large_pages<T>(_: &mut [MaybeUninit<T>]) {}

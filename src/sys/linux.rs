@@ -283,3 +283,9 @@ fn mounted_type(dir: &Dir) -> Option<String> {
     let (_, after) = line.split_once(" - ")?;
     after.split(' ').next().map(str::to_owned)
 }
+
+/// Asks for large pages under memory that is about to be filled, where it is large
+/// enough: the first touch of each small one takes as long as decoding it.
+pub(crate) fn prefer_large_pages<T>(memory: &mut [MaybeUninit<T>]) {
+    super::raw::advise_large_pages(memory);
+}

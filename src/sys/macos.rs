@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::fs::{AtFlags, Mode, RenameFlags, StatFs, XattrFlags};
@@ -253,3 +254,6 @@ fn is_too_small(error: &io::Error) -> bool {
 fn statfs(fd: BorrowedFd<'_>) -> io::Result<StatFs> {
     retry(|| rustix::fs::fstatfs(fd))
 }
+
+/// Does nothing: there is no such call here.
+pub(crate) fn prefer_large_pages<T>(_: &mut [MaybeUninit<T>]) {}

@@ -2,7 +2,10 @@
 #![allow(unsafe_code)]
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
+
+use rustix::mm::{Advice, madvise};
 
 /// Gives the calling thread its own file descriptor table with only `keep` and
 /// the three standard streams in it.
@@ -53,6 +56,19 @@ pub(super) fn map_executable(file: BorrowedFd<'_>) -> io::Result<()> {
         munmap(at, PAGE)?;
     }
     Ok(())
+}
+
+/// Asks for large pages under the whole 2 MiB that lie in `memory`.
+pub(super) fn advise_large_pages<T>(memory: &mut [MaybeUninit<T>]) {
+    const LARGE: usize = 2 << 20;
+    let range = memory.as_mut_ptr_range();
+    let start = range.start.addr().next_multiple_of(LARGE);
+    let end = range.end.addr() / LARGE * LARGE;
+    if start < end {
+        let at = range.start.with_addr(start).cast();
+        // SAFETY: the pages are the caller's, and what is in them stays.
+        let _ = unsafe { madvise(at, end - start, Advice::LinuxHugepage) };
+    }
 }
 
 /// Closes a descriptor by the bare system call.

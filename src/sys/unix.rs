@@ -4,6 +4,7 @@
 //! follows a symbolic link, except [`open_root`] and [`stat_path`], which take
 //! a path that the user named.
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
@@ -26,8 +27,8 @@ pub(crate) fn os_to_bytes(name: &OsStr) -> &[u8] {
 }
 
 /// A path from the bytes of a name, a target or several names with `/`.
-pub(crate) fn bytes_to_path(bytes: &[u8]) -> PathBuf {
-    PathBuf::from(OsStr::from_bytes(bytes))
+pub(crate) fn bytes_to_path(bytes: &[u8]) -> Cow<'_, Path> {
+    Cow::Borrowed(Path::new(OsStr::from_bytes(bytes)))
 }
 
 /// Whether `error` means "this file system can't", not "this went wrong".

@@ -12,6 +12,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::windows::fs::{FileExt, MetadataExt, OpenOptionsExt, symlink_dir, symlink_file};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -582,3 +583,6 @@ fn new_path(dir: &Dir, name: &[u8]) -> io::Result<PathBuf> {
 fn unsupported<T>() -> io::Result<T> {
     Err(io::ErrorKind::Unsupported.into())
 }
+
+/// Does nothing: there is no such call here.
+pub(crate) fn prefer_large_pages<T>(_: &mut [MaybeUninit<T>]) {}

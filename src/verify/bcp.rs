@@ -9,13 +9,15 @@ use std::sync::{Mutex, PoisonError};
 use crate::codec::Decompressor;
 use crate::entry::placed;
 use crate::error::{Refusal, Result};
-use crate::format::bcp::{Layout, Piece, Restorer, StreamReader, decode_block, read_index};
+use crate::format::bcp::{
+    Content, Layout, Piece, Restorer, StreamReader, decode_block, read_index,
+};
 use crate::plan::NodeId;
 use crate::pool::{self, Queue};
 use crate::progress::{Phase, Progress, Total};
 use crate::text::escape_bytes;
 
-use super::hashing::Hasher;
+use super::hashing::{Hasher, is_large};
 use super::packed::{HardLinks, Packed, TAR, Task};
 
 /// Reads an archive in a file, blocks on all threads.
@@ -25,7 +27,7 @@ pub(super) fn read(
     task: &Task<'_>,
     progress: &dyn Progress,
 ) -> Result<Packed> {
-    let index = read_index(file, length).map_err(task.refused)?;
+    let index = read_index(file, length, &|_| Ok(())).map_err(task.refused)?;
     index.check_unknown(file).map_err(task.refused)?;
     let layout = &index.layout;
     let (mut packed, nodes) = accept(layout, task)?;
@@ -48,17 +50,17 @@ pub(super) fn read(
                 }
             }
         }
-        Ok(checker.sparse)
+        Ok(checker.others)
     };
     let total = total(layout);
     let report = || progress.report(&task.counters.status(Phase::Verifying, total));
     let jobs = runs(layout).into_iter().rev().map(Job::Blocks);
-    let sparse = pool::run(task.threads, jobs.chain([Job::Empty]), work, report)?;
+    let others = pool::run(task.threads, jobs.chain([Job::Empty]), work, report)?;
     note(
         &mut packed,
         layout,
         &nodes,
-        sparse.into_iter().flatten().collect(),
+        others.into_iter().flatten().collect(),
     );
     Ok(packed)
 }
@@ -75,7 +77,7 @@ pub(super) fn read_stream(
     task: &Task<'_>,
     progress: &dyn Progress,
 ) -> Result<Packed> {
-    let (reader, manifest) = StreamReader::new(reader).map_err(task.refused)?;
+    let (reader, manifest) = StreamReader::new(reader, &|_| Ok(())).map_err(task.refused)?;
     let layout = Layout::new(manifest);
     let (mut packed, nodes) = accept(&layout, task)?;
     let reader = Mutex::new(reader);
@@ -96,16 +98,16 @@ pub(super) fn read_stream(
             checked.map_err(task.refused)?;
         }
         while queue.next().is_some() {}
-        Ok((checker.sparse, root_hash))
+        Ok((checker.others, root_hash))
     };
     let total = total(&layout);
     let report = || progress.report(&task.counters.status(Phase::Verifying, total));
-    let mut sparse = Vec::new();
+    let mut others = Vec::new();
     for (found, root_hash) in pool::run(1, [()], work, report)? {
-        sparse.extend(found);
+        others.extend(found);
         packed.root_hash = root_hash;
     }
-    note(&mut packed, &layout, &nodes, sparse);
+    note(&mut packed, &layout, &nodes, others);
     Ok(packed)
 }
 
@@ -136,24 +138,29 @@ fn accept(layout: &Layout, task: &Task<'_>) -> Result<(Packed, Vec<Vec<NodeId>>)
     Ok((packed, nodes))
 }
 
-/// Notes what the contents of files are: those without holes are what the
-/// manifest says, by now; `sparse` are the others.
-fn note(packed: &mut Packed, layout: &Layout, nodes: &[Vec<NodeId>], sparse: Vec<Sparse>) {
+/// Whether the manifest's hash is the one that contents are compared by.
+fn is_told(content: &Content) -> bool {
+    content.extents.is_none() && !is_large(content.size)
+}
+
+/// Notes what the contents of files are: some are what the manifest says, by now;
+/// `others` are the others.
+fn note(packed: &mut Packed, layout: &Layout, nodes: &[Vec<NodeId>], others: Vec<Other>) {
     let mut hashes: Vec<(NodeId, Option<blake3::Hash>)> = Vec::new();
     for (content, nodes) in layout.manifest.contents.iter().zip(nodes) {
-        if content.extents.is_none() {
+        if is_told(content) {
             let hash = blake3::Hash::from_bytes(content.hash);
             hashes.extend(nodes.iter().map(|node| (*node, Some(hash))));
         }
     }
-    for (content, hash) in sparse {
+    for (content, hash) in others {
         hashes.extend(nodes[content].iter().map(|node| (*node, Some(hash))));
     }
     packed.set_hashes(hashes);
 }
 
-/// The hash of a content with its holes.
-type Sparse = (usize, blake3::Hash);
+/// The hash of a content that the manifest doesn't tell: with its holes, or large.
+type Other = (usize, blake3::Hash);
 
 /// Blocks that no content leads out of.
 fn runs(layout: &Layout) -> Vec<Range<usize>> {
@@ -186,9 +193,9 @@ struct Checker<'c> {
     raw: Vec<u8>,
     /// What came of the content that goes on in the next block.
     stored: blake3::Hasher,
-    /// The same with its holes, if somebody compares it.
+    /// All of it as it is compared, where somebody does by another hash.
     whole: Option<Hasher>,
-    sparse: Vec<Sparse>,
+    others: Vec<Other>,
 }
 
 impl<'c> Checker<'c> {
@@ -201,7 +208,7 @@ impl<'c> Checker<'c> {
             raw: Vec::new(),
             stored: blake3::Hasher::new(),
             whole: None,
-            sparse: Vec::new(),
+            others: Vec::new(),
         }
     }
 
@@ -226,10 +233,11 @@ impl<'c> Checker<'c> {
         let bytes = &mut self.raw[piece.range.clone()];
         let bytes = self.restorer.restore(content, piece, bytes)?;
         self.stored.update(bytes);
-        if let Some(extents) = &content.extents
-            && self.task.sizes.has(content.size)
-        {
-            let whole = self.whole.get_or_insert_default();
+        if !is_told(content) && self.task.sizes.has(content.size) {
+            let whole = [(0, content.size)];
+            let extents = content.extents.as_deref().unwrap_or(&whole);
+            let new = || Hasher::new(content.size);
+            let whole = self.whole.get_or_insert_with(new);
             for (offset, here) in placed(extents, piece.data.start, bytes) {
                 whole.take(offset, here, stops);
             }
@@ -248,8 +256,7 @@ impl<'c> Checker<'c> {
             return Err(wrong(self.layout, number));
         }
         if let Some(whole) = self.whole.take() {
-            self.sparse
-                .push((number, whole.finish(content.size, stops)));
+            self.others.push((number, whole.finish(stops)));
         }
         self.task.counters.add(1, 0);
         Ok(())
@@ -260,7 +267,7 @@ impl<'c> Checker<'c> {
         for (number, content) in self.layout.manifest.contents.iter().enumerate() {
             if content.stored() == 0 {
                 let is_compared = content.extents.is_some() && self.task.sizes.has(content.size);
-                self.whole = is_compared.then(Hasher::default);
+                self.whole = is_compared.then(|| Hasher::new(content.size));
                 self.finish(number, stops)?;
             }
         }

@@ -14,6 +14,7 @@ use crate::progress::{Counters, Phase, Progress, Total};
 use crate::sys::{self, Dir};
 use crate::text::escape_bytes;
 
+use super::hashing::{Hasher, is_large};
 use super::packed::Fact;
 use super::pair::Found;
 use super::side::Side;
@@ -195,7 +196,11 @@ impl<'s> Reader<'s> {
         }
         let (ours, theirs) = (self.hash_left(a, &left)?, self.hash_right(b, &right)?);
         if ours != theirs {
-            let words = |hash: blake3::Hash| format!("content with BLAKE3 {:.16}", hash.to_hex());
+            let what = match is_large(self.left.side.plan.size(a)) {
+                true => "fingerprint",
+                false => "BLAKE3",
+            };
+            let words = |hash: blake3::Hash| format!("content with {what} {:.16}", hash.to_hex());
             self.differ(a, DifferenceKind::Content, words(ours), words(theirs));
         }
         Ok(())
@@ -262,14 +267,16 @@ impl<'s> Reader<'s> {
     }
 
     fn hash_left(&mut self, node: NodeId, content: &Content<'_>) -> Result<blake3::Hash> {
-        let (hash, bytes) = hash(content, &mut self.buffer)
+        let size = self.left.side.plan.size(node);
+        let (hash, bytes) = hash(content, size, &mut self.buffer)
             .map_err(|error| self.left.error("read", node, error))?;
         self.hashed.bytes += bytes;
         Ok(hash)
     }
 
     fn hash_right(&mut self, node: NodeId, content: &Content<'_>) -> Result<blake3::Hash> {
-        let (hash, bytes) = hash(content, &mut self.buffer)
+        let size = self.right.side.plan.size(node);
+        let (hash, bytes) = hash(content, size, &mut self.buffer)
             .map_err(|error| self.right.error("read", node, error))?;
         self.hashed.bytes += bytes;
         Ok(hash)
@@ -345,8 +352,8 @@ fn describe(own: &Xattrs, other: &Xattrs) -> String {
     }
 }
 
-/// The hash of a whole file, and how many bytes were read for it.
-fn hash(content: &Content<'_>, buffer: &mut [u8]) -> io::Result<(blake3::Hash, u64)> {
+/// The hash of a whole file of `size` bytes, and how many bytes were read for it.
+fn hash(content: &Content<'_>, size: u64, buffer: &mut [u8]) -> io::Result<(blake3::Hash, u64)> {
     let file = match content {
         Content::File(file) => file,
         Content::Known(fact) => {
@@ -354,14 +361,14 @@ fn hash(content: &Content<'_>, buffer: &mut [u8]) -> io::Result<(blake3::Hash, u
             return Ok((hash.expect("files of equal sizes were hashed"), 0));
         }
     };
-    let mut hasher = blake3::Hasher::new();
+    let mut hasher = Hasher::new(size);
     let mut at = 0;
     loop {
         let read = sys::read_at(file, buffer, at)?;
         if read == 0 {
-            return Ok((hasher.finalize(), at));
+            return Ok((hasher.finish(&|| false), at));
         }
-        hasher.update(&buffer[..read]);
+        hasher.take(at, &buffer[..read], &|| false);
         at += read as u64;
     }
 }

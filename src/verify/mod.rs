@@ -19,6 +19,7 @@ mod pair;
 mod side;
 mod zipped;
 
+use std::io::Read;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -181,6 +182,29 @@ pub fn verify(
     options: &Options,
     progress: &dyn Progress,
 ) -> Result<Outcome> {
+    verify_trees(Tree::At(left), Tree::At(right), options, progress)
+}
+
+/// Where a tree is that is compared.
+pub enum Tree<'t> {
+    /// A folder or an archive, at this path.
+    At(&'t Path),
+    /// An archive that this reader brings, called so in errors. The reader is read on
+    /// another thread, to its end.
+    From(Box<dyn Read + Send + 't>, &'t Path),
+}
+
+/// Compares `left` and `right` as [`verify`] does, where one may come through a pipe.
+///
+/// # Errors
+///
+/// As [`verify`]. A zip can't be compared while it comes.
+pub fn verify_trees(
+    left: Tree<'_>,
+    right: Tree<'_>,
+    options: &Options,
+    progress: &dyn Progress,
+) -> Result<Outcome> {
     let started = Instant::now();
     let threads = pool::threads(options.jobs);
     let (left, right) = open_sides(left, right, threads, progress)?;
@@ -230,10 +254,19 @@ pub struct Checked {
 /// When it is no archive or can't be read, when it is damaged, or holds what an
 /// extraction would refuse, links that lead out of it excepted.
 pub fn check(archive: &Path, options: &Options, progress: &dyn Progress) -> Result<Checked> {
+    check_tree(Tree::At(archive), options, progress)
+}
+
+/// Checks an archive as [`check`] does, which may come through a pipe.
+///
+/// # Errors
+///
+/// As [`check`]. A zip can't be checked while it comes.
+pub fn check_tree(tree: Tree<'_>, options: &Options, progress: &dyn Progress) -> Result<Checked> {
     let started = Instant::now();
-    let opened = match side::open(archive)? {
-        Input::Archive(opened) => opened,
-        Input::Folder(_) => {
+    let (archive, opened) = match side::open(tree)? {
+        (archive, Input::Archive(opened)) => (archive, opened),
+        (archive, Input::Folder(_)) => {
             let cause = "is a folder, and there is nothing to hold it against";
             let error = Error::new(ErrorKind::Usage, "verify", archive, cause);
             return Err(error.with_hint("name what it should be equal to"));
@@ -257,14 +290,15 @@ pub fn check(archive: &Path, options: &Options, progress: &dyn Progress) -> Resu
 /// Reads both sides, a folder before an archive: where the archive's tree
 /// begins, and what of it has to be hashed, depends on the folder.
 fn open_sides<'s>(
-    left: &'s Path,
-    right: &'s Path,
+    left: Tree<'s>,
+    right: Tree<'s>,
     threads: usize,
     progress: &dyn Progress,
 ) -> Result<(Side<'s>, Side<'s>)> {
     let folder = |root, shown| Side::of_folder(root, shown, threads, progress);
     let archive = |opened, shown, other| Side::of_archive(opened, shown, other, threads, progress);
-    match (side::open(left)?, side::open(right)?) {
+    let ((left, a), (right, b)) = (side::open(left)?, side::open(right)?);
+    match (a, b) {
         (Input::Folder(a), Input::Folder(b)) => Ok((folder(a, left)?, folder(b, right)?)),
         (Input::Folder(a), Input::Archive(b)) => {
             let a = folder(a, left)?;

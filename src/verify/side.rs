@@ -14,6 +14,7 @@ use crate::progress::Progress;
 use crate::scan::{self, Detail, Special, Totals};
 use crate::sys::{self, Dir, Stat};
 
+use super::Tree;
 use super::moment::Moment;
 use super::packed::{self, Fact, HardLinks, Packed};
 
@@ -251,18 +252,26 @@ fn totals(plan: &Plan) -> Totals {
 }
 
 /// What a path leads to.
-pub(super) enum Input {
+pub(super) enum Input<'i> {
     Folder(Dir),
-    Archive(Opened<'static>),
+    Archive(Opened<'i>),
 }
 
-/// Opens what stands at `shown`.
-pub(super) fn open(shown: &Path) -> Result<Input> {
-    match sys::open_root(shown) {
-        Ok(root) => Ok(Input::Folder(root)),
-        Err(error) if sys::is_not_a_real_dir(&error) => {
-            crate::archive::open(shown).map(Input::Archive)
+/// Opens what is to be compared.
+pub(super) fn open(tree: Tree<'_>) -> Result<(&Path, Input<'_>)> {
+    let shown = match tree {
+        Tree::At(path) => path,
+        Tree::From(reader, shown) => {
+            let opened = crate::archive::from_reader(reader, shown)?;
+            return Ok((shown, Input::Archive(opened)));
         }
-        Err(error) => Err(Error::io("open", shown, error)),
-    }
+    };
+    let input = match sys::open_root(shown) {
+        Ok(root) => Input::Folder(root),
+        Err(error) if sys::is_not_a_real_dir(&error) => {
+            Input::Archive(crate::archive::open(shown)?)
+        }
+        Err(error) => return Err(Error::io("open", shown, error)),
+    };
+    Ok((shown, input))
 }

@@ -131,8 +131,11 @@ pub(crate) fn is_refused(arena: &Arena, name: &str, bytes: &[u8], kinds: Kinds, 
     judge("verify", compared.map(|_| ()));
     if reading == Reading::Manifest {
         let go_on = &mut |_| ControlFlow::Continue(());
-        judge("list", list::list(&path, go_on));
-        judge("list_from", list::list_from(bytes, &path, go_on));
+        judge("list", list::list(&path, go_on).map(|_| ()));
+        judge(
+            "list_from",
+            list::list_from(bytes, &path, go_on).map(|_| ()),
+        );
         judge("open", Archive::open(&path).map(|_| ()));
     }
 }

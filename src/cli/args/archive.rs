@@ -43,11 +43,13 @@ Examples:
 
 pub(super) const LIST_HELP: &str = "\
 Members are listed in the archive's order and as it spells them, those included that
-extract would refuse. Folders end in a slash.
+extract would refuse. Folders end in a slash. The long list of a .bcp ends with its
+root hash, as pack and verify print it; only verify compares every byte with it.
 
 Examples:
   bundlecp list app.tar.zst
   bundlecp list -l app.zip                       modes, sizes, times and targets
+  bundlecp list --root-hash app.bcp
   bundlecp list app.tar --json | jq -r 'select(.kind == \"symlink\") | .target'";
 
 #[derive(Debug, Args)]
@@ -219,6 +221,10 @@ pub(crate) struct ListArgs {
     /// Print one JSON document a line
     #[arg(long)]
     pub json: bool,
+
+    /// Print only the hash that names all of a .bcp
+    #[arg(long, conflicts_with = "long")]
+    pub root_hash: bool,
 }
 
 /// A format by its name: the library's, with names for the command line.

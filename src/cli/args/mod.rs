@@ -92,6 +92,7 @@ can't hold is no difference.
 Examples:
   bundlecp verify dist/app /opt/app
   bundlecp verify app.tar.zst /opt/app
+  curl -s URL | bundlecp verify -
   bundlecp verify dist/app /mnt/stick/app --ignore mode,mtime --json";
 
 #[derive(Debug, Args)]
@@ -107,7 +108,7 @@ pub(crate) struct ProbeArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
-    /// The original: a folder or an archive
+    /// The original: a folder or an archive; - reads an archive from standard input
     #[arg(value_name = "LEFT", value_hint = ValueHint::AnyPath)]
     pub left: PathBuf,
 

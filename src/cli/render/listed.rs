@@ -2,9 +2,12 @@
 
 use std::io::{self, Write};
 
-use bundlecp::list::Listed;
+use bundlecp::list::{Listed, Outcome};
 use bundlecp::{EntryKind, LinkTarget, RelPath};
 use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::{hex, with_root_hash};
 
 /// How members are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +24,23 @@ pub(crate) fn write_member(out: &mut impl Write, listed: &Listed, style: Style) 
         Style::Long => write_long(out, listed),
         Style::Json => write_json(out, listed),
     }
+}
+
+/// What a long list ends with: the root hash, where there is one.
+pub(crate) fn listed_end(outcome: &Outcome) -> String {
+    let hash = outcome.root_hash.as_ref();
+    hash.map_or_else(String::new, |hash| format!("root hash {}\n", hex(hash)))
+}
+
+/// The root hash and nothing else.
+pub(crate) fn root_hash(outcome: &Outcome) -> String {
+    let hash = outcome.root_hash.as_ref();
+    hash.map_or_else(String::new, |hash| hex(hash) + "\n")
+}
+
+/// The root hash as a document.
+pub(crate) fn root_hash_json(outcome: &Outcome) -> Value {
+    with_root_hash(json!({}), outcome.root_hash.as_ref())
 }
 
 fn write_long(out: &mut impl Write, listed: &Listed) -> io::Result<()> {

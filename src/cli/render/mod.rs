@@ -19,7 +19,7 @@ pub(crate) use archived::{
 };
 pub(crate) use capabilities::{capabilities, capabilities_json};
 pub(crate) use copied::{copied, copied_json, entries, remarks};
-pub(crate) use listed::{Style, write_member};
+pub(crate) use listed::{Style, listed_end, root_hash, root_hash_json, write_member};
 pub(crate) use verified::{checked, checked_json, verified, verified_json};
 
 /// An error in one line, and what can be done about it in another.

@@ -21,8 +21,8 @@ pub(super) struct Selection {
 #[derive(Debug)]
 struct Wanted {
     typed: PathBuf,
-    /// Its names alone: no `.`, no slash at either end.
-    path: PathBuf,
+    /// Its names alone, with one slash between them.
+    names: Vec<u8>,
     glob: Option<GlobSet>,
     was_seen: AtomicBool,
 }
@@ -74,20 +74,36 @@ impl Wanted {
     fn new(typed: &Path) -> Self {
         let names = typed.components();
         let names = names.filter(|name| !matches!(name, Component::CurDir | Component::RootDir));
-        let path: PathBuf = names.collect();
+        let names: Vec<&[u8]> = names
+            .map(|name| name.as_os_str().as_encoded_bytes())
+            .collect();
         let glob = typed.to_str().filter(|text| is_glob(text));
         Self {
             // What is no pattern after all can still be a name.
             glob: glob.and_then(|text| globs("member", &[text.to_owned()]).ok()),
-            was_seen: AtomicBool::new(path.as_os_str().is_empty()),
+            was_seen: AtomicBool::new(names.is_empty()),
             typed: typed.to_owned(),
-            path,
+            names: names.join(&b'/'),
         }
     }
 
+    /// Whether `path`, which is names with one separator between them, is the member
+    /// or lies below it. Every member of an archive asks: their names, one by one, would
+    /// take half the time of finding one.
+    fn is_at(&self, path: &Path) -> bool {
+        let path = path.as_os_str().as_encoded_bytes();
+        let count = self.names.len();
+        if path.len() < count || (count > 0 && path.get(count).is_some_and(|byte| !is_slash(*byte)))
+        {
+            return false;
+        }
+        // From the end, where they differ.
+        let mut pairs = path[..count].iter().zip(&self.names).rev();
+        pairs.all(|(a, b)| a == b || (is_slash(*a) && *b == b'/'))
+    }
+
     fn sees(&self, path: &Path) -> bool {
-        let is_seen =
-            path.starts_with(&self.path) || self.glob.as_ref().is_some_and(|set| covers(set, path));
+        let is_seen = self.is_at(path) || self.glob.as_ref().is_some_and(|set| covers(set, path));
         if is_seen {
             self.was_seen.store(true, Ordering::Relaxed);
         }
@@ -99,6 +115,10 @@ impl Wanted {
 fn covers(set: &GlobSet, path: &Path) -> bool {
     let mut paths = path.ancestors().filter(|path| !path.as_os_str().is_empty());
     paths.any(|path| set.is_match(path))
+}
+
+fn is_slash(byte: u8) -> bool {
+    std::path::is_separator(char::from(byte))
 }
 
 #[cfg(test)]

@@ -1,12 +1,14 @@
 //! `verify`: the differences between two trees.
 
 use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
 
-use bundlecp::verify::{self, DifferenceKind};
+use bundlecp::verify::{self, DifferenceKind, Tree};
 
 use super::{FOUND, Failure, escaped, or_interrupted, print_json, progress, unless_closed};
 use crate::cli::args::{VerifyArgs, When};
 use crate::cli::bar::Bar;
+use crate::cli::input::{self, STANDARD_INPUT};
 use crate::cli::interrupt::Interrupt;
 use crate::cli::render;
 
@@ -28,8 +30,9 @@ pub(super) fn run(arguments: &VerifyArgs) -> Result<u8, Failure> {
     let interrupt = Interrupt::listen()?;
     let output = &arguments.output;
     let bar = Bar::new(progress(output), interrupt.clone());
-    let Some(right) = &arguments.right else {
-        let checked = verify::check(&arguments.left, &options, &bar);
+    let (left, right) = trees(arguments, &interrupt)?;
+    let Some(right) = right else {
+        let checked = verify::check_tree(left, &options, &bar);
         bar.clear();
         let checked = checked.map_err(|error| or_interrupted(error, &interrupt))?;
         unless_closed(match (output.json, output.quiet) {
@@ -39,7 +42,7 @@ pub(super) fn run(arguments: &VerifyArgs) -> Result<u8, Failure> {
         })?;
         return Ok(0);
     };
-    let outcome = verify::verify(&arguments.left, right, &options, &bar);
+    let outcome = verify::verify_trees(left, right, &options, &bar);
     bar.clear();
     let outcome = outcome.map_err(|error| or_interrupted(error, &interrupt))?;
     let color = match output.color {
@@ -56,4 +59,26 @@ pub(super) fn run(arguments: &VerifyArgs) -> Result<u8, Failure> {
         true => 0,
         false => FOUND,
     })
+}
+
+/// The one or two trees that are named, of which one may be standard input.
+fn trees<'a>(
+    arguments: &'a VerifyArgs,
+    interrupt: &Interrupt,
+) -> Result<(Tree<'a>, Option<Tree<'a>>), Failure> {
+    let is_stream = |path: &PathBuf| path.as_os_str() == "-";
+    if is_stream(&arguments.left) && arguments.right.as_ref().is_some_and(is_stream) {
+        let text = "verify: standard input can be only one of the two\nhint: name a file";
+        return Err(Failure::Usage(text.to_owned()));
+    }
+    let tree = |path: &'a PathBuf| match is_stream(path) {
+        false => Ok(Tree::At(path)),
+        true => {
+            super::check_standard_input("verify")?;
+            let reader = input::standard_input(interrupt.clone())?;
+            Ok::<_, Failure>(Tree::From(Box::new(reader), Path::new(STANDARD_INPUT)))
+        }
+    };
+    let right = arguments.right.as_ref().map(tree).transpose()?;
+    Ok((tree(&arguments.left)?, right))
 }

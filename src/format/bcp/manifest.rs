@@ -92,6 +92,17 @@ impl Content {
         }
     }
 
+    /// Where a byte of the data is stored: within a stream, where that begins.
+    pub(super) fn stored_at(&self, place: u64) -> u64 {
+        let streams = self.inflated();
+        let before = streams.partition_point(|stream| stream.offset <= place);
+        match before.checked_sub(1).map(|last| &streams[last]) {
+            None => place,
+            Some(last) if place < last.end() => last.stored,
+            Some(last) => last.stored_end().saturating_add(place - last.end()),
+        }
+    }
+
     /// Where a stored byte that is in no stream is in the data.
     pub(super) fn data_at(&self, stored: u64) -> u64 {
         let streams = self.inflated();
@@ -111,6 +122,9 @@ pub(crate) struct Entry {
     pub content: Option<u32>,
     pub hint: Hint,
 }
+
+/// Says whether an archive may have so many entries.
+pub(crate) type Allows<'a> = &'a dyn Fn(u64) -> Result<(), Refusal>;
 
 /// All that an archive tells before its blocks.
 #[derive(Debug, Clone, PartialEq, Eq)]

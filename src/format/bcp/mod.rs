@@ -18,6 +18,6 @@ pub(crate) use filters::{Restorer, filter, inflate};
 pub(crate) use layout::{BlockCodec, MAGIC, MAX_BLOCK, Row};
 pub(crate) use manifest::{Content, Entry, Filter, Hint, Inflated, Manifest};
 pub(crate) use pieces::{Layout, Piece};
-pub(crate) use read::{Index, decode_block, find_trailer, read_index};
+pub(crate) use read::{Index, decode_block, decode_start, has_trailer, read_index};
 pub(crate) use stream::{Block, StreamReader};
 pub(crate) use write::{Writer, append_block};

@@ -70,6 +70,18 @@ impl Layout {
         })
     }
 
+    /// The block that has the byte `place` of a content's data, and its piece; `None`
+    /// behind the last.
+    pub(crate) fn piece_at(&self, content: usize, place: u64) -> Option<(usize, Piece)> {
+        let stored = self.manifest.contents[content].stored_at(place);
+        let at = self.contents[content].checked_add(stored)?;
+        if at >= self.contents[content + 1] {
+            return None;
+        }
+        let block = self.blocks.partition_point(|before| *before <= at) - 1;
+        Some((block, self.piece(block, content)?))
+    }
+
     /// The blocks that a content has bytes in.
     pub(crate) fn blocks_of(&self, content: usize) -> Range<usize> {
         let (from, to) = (self.contents[content], self.contents[content + 1]);

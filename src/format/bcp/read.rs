@@ -7,7 +7,7 @@ use super::layout::{
     BLOCK, BLOCK_HEAD, BlockCodec, FOOTER, HEADER, MAGIC, MANIFEST, MAX_TABLES, ROW, Row, SECTION,
     Section, TRAILER, Trailer, check_header, is_section, root_hash, section_hash,
 };
-use super::manifest::Manifest;
+use super::manifest::{Allows, Manifest};
 use super::pieces::Layout;
 use crate::codec::{Decompressor, frame_decoder, lzma};
 use crate::error::{ErrorKind, Refusal};
@@ -37,16 +37,22 @@ pub(crate) struct Place {
     row: Row,
 }
 
-/// Looks for an archive at the end of `source`, which has `length` bytes.
-pub(crate) fn find_trailer(source: &dyn ReadAt, length: u64) -> Option<[u8; TRAILER]> {
+/// Whether an archive is at the end of `source`, which has `length` bytes.
+pub(crate) fn has_trailer(source: &dyn ReadAt, length: u64) -> Result<bool, Refusal> {
     let mut bytes = [0; TRAILER];
-    let at = length.checked_sub(TRAILER as u64)?;
-    source.read_exact_at(&mut bytes, at).ok()?;
-    Trailer::is_one(&bytes).then_some(bytes)
+    let Some(at) = length.checked_sub(TRAILER as u64) else {
+        return Ok(false);
+    };
+    read_at(source, &mut bytes, at)?;
+    Ok(Trailer::is_one(&bytes))
 }
 
-/// Reads what an archive that ends at `length` holds.
-pub(crate) fn read_index(source: &dyn ReadAt, length: u64) -> Result<Index, Refusal> {
+/// Reads what an archive that ends at `length` holds, if `allows` lets it.
+pub(crate) fn read_index(
+    source: &dyn ReadAt,
+    length: u64,
+    allows: Allows<'_>,
+) -> Result<Index, Refusal> {
     let short = || Refusal::truncated("it is shorter than it says");
     let mut bytes = [0; TRAILER];
     let end = length.checked_sub(TRAILER as u64).ok_or_else(short)?;
@@ -70,7 +76,7 @@ pub(crate) fn read_index(source: &dyn ReadAt, length: u64) -> Result<Index, Refu
     };
     let mut payload = Vec::new();
     first.read(source, &mut payload, MAX_TABLES + MANIFEST_HEAD as u64)?;
-    let manifest = read_manifest(&payload)?;
+    let manifest = read_manifest(&payload, allows)?;
     let is_block = |place: &&Place| place.row.section.kind == BLOCK;
     let (blocks, unknown): (Vec<Place>, Vec<Place>) = rest.iter().partition(is_block);
     if blocks.len() != manifest.blocks.len() {
@@ -172,7 +178,7 @@ impl Place {
         }
         let mut front = [0; SECTION];
         read_at(source, &mut front, self.offset)?;
-        payload.resize(section.length as usize, 0);
+        resize(payload, section.length as usize);
         read_at(source, payload, self.offset + SECTION as u64)?;
         let is_intact =
             front == section.to_bytes() && section_hash(section, payload) == self.row.hash;
@@ -218,6 +224,15 @@ impl Place {
     }
 }
 
+/// Gives `buffer` a length, its bytes being of no interest: those of a new one are
+/// zeros that the system has ready.
+fn resize(buffer: &mut Vec<u8>, length: usize) {
+    match buffer.capacity() < length {
+        true => *buffer = vec![0; length],
+        false => buffer.resize(length, 0),
+    }
+}
+
 /// Bytes of a block's payload at most: what doesn't become smaller is stored.
 pub(super) fn most_of_block(raw: u32) -> u64 {
     u64::from(raw) + BLOCK_HEAD as u64
@@ -236,7 +251,7 @@ fn read_at(source: &dyn ReadAt, buffer: &mut [u8], offset: u64) -> Result<(), Re
 }
 
 /// The manifest that a section's payload holds.
-pub(super) fn read_manifest(payload: &[u8]) -> Result<Manifest, Refusal> {
+pub(super) fn read_manifest(payload: &[u8], allows: Allows<'_>) -> Result<Manifest, Refusal> {
     let Some((head, data)) = payload.split_first_chunk::<MANIFEST_HEAD>() else {
         return Err(Refusal::malformed(
             "its manifest is shorter than its own head",
@@ -256,7 +271,7 @@ pub(super) fn read_manifest(payload: &[u8]) -> Result<Manifest, Refusal> {
             "its tables have another length than it says",
         ));
     }
-    Manifest::from_tables(&tables)
+    Manifest::from_tables(&tables, allows)
 }
 
 /// Replaces `out` by what a block's `payload` decodes to, `raw` bytes.
@@ -276,5 +291,22 @@ pub(crate) fn decode_block(
             Ok(())
         }
         BlockCodec::Stored => Err(Refusal::malformed("a stored block has another size")),
+    }
+}
+
+/// As [`decode_block`], but only so far that `out` begins with the first `wanted`
+/// bytes of it.
+pub(crate) fn decode_start(
+    decompressor: &mut Decompressor,
+    payload: &[u8],
+    raw: u32,
+    wanted: usize,
+    out: &mut Vec<u8>,
+) -> Result<(), Refusal> {
+    let (codec, data) = BlockCodec::split(payload)?;
+    match codec {
+        BlockCodec::Zstd => decompressor.zstd_start(data, u64::from(raw), wanted, out),
+        BlockCodec::Lzma => lzma::decode_start(data, raw as usize, wanted, out),
+        BlockCodec::Stored => decode_block(decompressor, payload, raw, out),
     }
 }

@@ -7,11 +7,11 @@ use std::collections::HashSet;
 
 use super::column::{self, Columns, HAS_TIME, Heap, rows, values};
 use super::layout::MAX_BLOCK;
-use super::manifest::{Content, Entry, Filter, Hint, Inflated, Manifest};
+use super::manifest::{Allows, Content, Entry, Filter, Hint, Inflated, Manifest};
 use crate::codec::deflate::{Memory, Setup, Strategy};
 use crate::entry::{Member, MemberKind};
 use crate::error::{ErrorKind, Refusal};
-use crate::sys::Timestamp;
+use crate::sys::{self, Timestamp};
 
 /// The bytes of all paths together, at most: a name may be in many.
 const MAX_PATHS: usize = 128 << 20;
@@ -21,8 +21,9 @@ const MAX_EXTENTS: usize = 1 << 20;
 const MAX_DEPTH: u32 = 1024;
 
 impl Manifest {
-    /// Reads the tables of a manifest.
-    pub(crate) fn from_tables(tables: &[u8]) -> Result<Self, Refusal> {
+    /// Reads the tables of a manifest. `allows` says whether it may have so many
+    /// entries, before they take memory.
+    pub(crate) fn from_tables(tables: &[u8], allows: Allows<'_>) -> Result<Self, Refusal> {
         let columns = Columns::split(tables)?;
         let counts = values::<8>(columns.needed(column::COUNTS)?, 3)?;
         let count = |at: usize| {
@@ -34,6 +35,7 @@ impl Manifest {
                 .ok_or_else(|| Refusal::malformed("it counts more than its tables hold"))
         };
         let (entries, contents, blocks) = (count(0)?, count(1)?, count(2)?);
+        allows(entries as u64)?;
         let contents = read_contents(&columns, contents)?;
         let blocks = read_blocks(&columns, blocks, &contents)?;
         let entries = read_entries(&columns, entries, &contents)?;
@@ -284,8 +286,9 @@ fn read_entries(
         extents_left: MAX_EXTENTS,
     };
     let mut entries: Vec<Entry> = Vec::with_capacity(count);
+    sys::prefer_large_pages(entries.spare_capacity_mut());
     let mut depths: Vec<u32> = Vec::with_capacity(count);
-    let mut taken: HashSet<([u8; 4], &[u8])> = HashSet::with_capacity(count);
+    let mut siblings = Siblings::new(count);
     for number in 0..count {
         let length = u32::from_le_bytes(lengths[number]) as usize;
         let name = names.take(length)?;
@@ -293,9 +296,7 @@ fn read_entries(
         if !is_name || name == b"." || name == b".." {
             return Err(Refusal::new(ErrorKind::Unsafe, "a name of it is none"));
         }
-        if !taken.insert((parents[number], name)) {
-            return Err(Refusal::malformed("a folder has a name twice"));
-        }
+        siblings.add(u32::from_le_bytes(parents[number]), name);
         let (path, depth) = match u32::from_le_bytes(parents[number]).checked_sub(1) {
             None => (name.to_vec(), 1),
             Some(parent) => {
@@ -305,7 +306,7 @@ fn read_entries(
                 let above = above.ok_or_else(|| {
                     Refusal::malformed("an entry stands in what is no folder before it")
                 })?;
-                ([&above.path, name].join(&b'/'), depths[parent] + 1)
+                (joined(&above.path, name), depths[parent] + 1)
             }
         };
         if depth > MAX_DEPTH {
@@ -317,9 +318,59 @@ fn read_entries(
     }
     names.finish()?;
     reader.finish()?;
+    if !siblings.are_sorted {
+        check_unique(parents, lengths, columns.needed(column::NAMES)?)?;
+    }
     read_attributes(columns, &mut entries)?;
     read_owners(columns, &mut entries)?;
     Ok(entries)
+}
+
+/// Watches whether the names of each folder come in the order of their bytes, as
+/// archives have them that were made here: then none comes twice.
+struct Siblings<'t> {
+    /// The last name in each folder, by what its members have as parent.
+    last: Vec<&'t [u8]>,
+    are_sorted: bool,
+}
+
+impl<'t> Siblings<'t> {
+    fn new(entries: usize) -> Self {
+        Self {
+            last: vec![&[]; entries + 1],
+            are_sorted: true,
+        }
+    }
+
+    /// Adds a name; a parent that there isn't is refused elsewhere.
+    fn add(&mut self, parent: u32, name: &'t [u8]) {
+        if let Some(last) = self.last.get_mut(parent as usize) {
+            self.are_sorted &= *last < name;
+            *last = name;
+        }
+    }
+}
+
+/// Checks that no folder has a name twice, whatever their order.
+fn check_unique(parents: &[[u8; 4]], lengths: &[[u8; 4]], names: &[u8]) -> Result<(), Refusal> {
+    let mut names = Heap(names);
+    let mut taken: HashSet<([u8; 4], &[u8])> = HashSet::with_capacity(parents.len());
+    for (parent, length) in parents.iter().zip(lengths) {
+        let name = names.take(u32::from_le_bytes(*length) as usize)?;
+        if !taken.insert((*parent, name)) {
+            return Err(Refusal::malformed("a folder has a name twice"));
+        }
+    }
+    Ok(())
+}
+
+/// The path of `name` in the folder `above`.
+fn joined(above: &[u8], name: &[u8]) -> Vec<u8> {
+    let mut path = Vec::with_capacity(above.len() + 1 + name.len());
+    path.extend_from_slice(above);
+    path.push(b'/');
+    path.extend_from_slice(name);
+    path
 }
 
 impl Reader<'_, '_> {

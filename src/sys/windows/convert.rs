@@ -1,6 +1,7 @@
 //! Names, times, modes and errors: between what Windows keeps and the bytes,
 //! numbers and kinds that all platforms share. Nothing here calls the system.
 
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, FileTimes, Metadata};
 use std::io;
@@ -41,8 +42,9 @@ pub(crate) fn os_to_bytes(name: &OsStr) -> &[u8] {
 ///
 /// For messages and patterns: bytes that aren't UTF-8 are replaced, where
 /// every call that takes a name refuses them.
-pub(crate) fn bytes_to_path(bytes: &[u8]) -> PathBuf {
-    PathBuf::from(String::from_utf8_lossy(bytes).replace('/', "\\"))
+pub(crate) fn bytes_to_path(bytes: &[u8]) -> Cow<'_, Path> {
+    let text = String::from_utf8_lossy(bytes).replace('/', "\\");
+    Cow::Owned(PathBuf::from(text))
 }
 
 /// Whether `error` means "this file system can't", not "this went wrong".
@@ -108,7 +110,7 @@ pub(crate) fn join_bytes(base: &Path, relative: &[u8]) -> PathBuf {
     if !matches!(joined.as_encoded_bytes().last(), None | Some(b'\\' | b'/')) {
         joined.push("\\");
     }
-    joined.push(bytes_to_path(relative));
+    joined.push(&*bytes_to_path(relative));
     PathBuf::from(joined)
 }
 
