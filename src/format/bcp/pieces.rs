@@ -78,6 +78,11 @@ impl Layout {
         first..last + 1
     }
 
+    /// Stored bytes before a content, in all blocks.
+    pub(crate) fn start_of(&self, content: usize) -> u64 {
+        self.contents[content]
+    }
+
     /// Whether a content goes on in another block.
     pub(crate) fn is_cut(&self, content: usize) -> bool {
         self.blocks_of(content).len() > 1
