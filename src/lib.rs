@@ -127,6 +127,7 @@
 
 pub mod archive;
 mod codec;
+pub mod convert;
 pub mod copy;
 mod dest;
 mod entry;

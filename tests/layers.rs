@@ -61,6 +61,7 @@ const ALLOWED: &[(&str, &str)] = &[
     ("pool", "progress"),
     ("handles", "plan"),
     ("archive", "format"),
+    ("convert", "pack"),
 ];
 
 /// Files of the binary: they see the library as any other crate does.

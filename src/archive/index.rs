@@ -22,6 +22,8 @@ const LARGEST: usize = 64 << 20;
 /// What an archive says it holds, and in which frames.
 pub(crate) struct Index {
     pub members: Vec<Member>,
+    /// Where in the tar the content of each begins.
+    pub contents: Vec<u64>,
     pub parts: Vec<Holding>,
 }
 
@@ -139,7 +141,11 @@ pub(crate) fn read_index(
         return Ok(None);
     }
     let parts = lay_out(&table, &members, &headers)?;
-    Ok(parts.map(|parts| Index { members, parts }))
+    Ok(parts.map(|parts| Index {
+        contents: contents(&members, &headers),
+        members,
+        parts,
+    }))
 }
 
 /// Reads the records of the index at `range`: zstd frames, one a unit; `None`
@@ -183,6 +189,18 @@ fn read_members(
 fn too_large() -> Refusal {
     let cause = "its index is larger than 64 MiB";
     Refusal::new(ErrorKind::LimitExceeded, cause)
+}
+
+/// Where the content of each member begins, in a tar that has a size.
+fn contents(members: &[Member], headers: &[u64]) -> Vec<u64> {
+    let mut at = 0;
+    let starts = members.iter().zip(headers).map(|(member, header)| {
+        let stored = tar::stored_size(member);
+        let content = at + header;
+        at = content + stored + tar::padding(stored) as u64;
+        content
+    });
+    starts.collect()
 }
 
 /// Finds out which frame each member begins in; `None` if they don't fit.

@@ -5,9 +5,12 @@
 
 pub(crate) mod bcp;
 pub(crate) mod index;
+pub(crate) mod limits;
 mod lookup;
 pub(crate) mod members;
 mod picked;
+pub(crate) mod spool;
+pub(crate) mod store;
 pub(crate) mod tar_stream;
 pub(crate) mod zipped;
 

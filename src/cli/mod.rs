@@ -18,10 +18,11 @@ use clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
 
 /// The names that begin a subcommand rather than a copy. Those that this
 /// version doesn't have are kept free, so that scripts mean the same later.
-const SUBCOMMANDS: [&str; 9] = [
+const SUBCOMMANDS: [&str; 10] = [
     "copy",
     "pack",
     "extract",
+    "convert",
     "list",
     "probe",
     "verify",
@@ -29,9 +30,7 @@ const SUBCOMMANDS: [&str; 9] = [
     "man",
     "help",
 ];
-const COMING: [&str; 6] = [
-    "manifest", "doctor", "repair", "convert", "onefile", "cache",
-];
+const COMING: [&str; 5] = ["manifest", "doctor", "repair", "onefile", "cache"];
 
 /// Exit status for wrong usage.
 const USAGE: u8 = 2;

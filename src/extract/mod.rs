@@ -11,7 +11,6 @@ mod chunks;
 mod finish;
 mod frames;
 mod intake;
-mod limits;
 mod piped;
 mod run;
 mod stream;
@@ -34,7 +33,7 @@ use crate::plan::members::ExternalLinks;
 use crate::pool;
 use crate::progress::Progress;
 
-pub use limits::Limits;
+pub use crate::archive::limits::Limits;
 
 /// What to extract: is given each member's path as the archive has it.
 pub type Select = Box<dyn Fn(&Path) -> bool + Send + std::marker::Sync>;

@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
 use crate::archive::index::{Claim, read_index};
+use crate::archive::limits::Meter;
 use crate::archive::{Input, Kind, Opened, Sequential};
 use crate::codec::{Codec, DecodeOptions, decoder};
 use crate::dest::Staging;
@@ -30,7 +31,6 @@ use crate::text::escape_path;
 
 use super::finish::{self, Links};
 use super::intake::{Intake, Mode, OPERATION};
-use super::limits::Meter;
 use super::target::{self, Target};
 use super::tree::{Choice, Tree};
 use super::{AfterEnd, AppleDouble, Options, Outcome, bcp, frames, piped, stream, zipped};

@@ -7,6 +7,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use crate::archive::limits::Meter;
 use crate::dest::attributes::Attributes;
 use crate::dest::looks_staged;
 use crate::dest::writer::NewFile;
@@ -20,7 +21,6 @@ use crate::sys::{self, FileType, Stat, Timestamp};
 use crate::text::escape_bytes;
 
 use super::Select;
-use super::limits::Meter;
 
 /// Bytes of user attributes of folders that are kept until the end. Real ones
 /// have some 100 bytes, if any; a tar may give 1 MiB to each.

@@ -16,15 +16,22 @@ use crate::scan::Scan;
 use crate::sys::{self, Dir, FileType, Stat, Timestamp};
 
 use super::RootName;
+use super::archived::Archived;
 
 /// One tree that is packed.
-pub(super) struct Source {
-    pub root: Dir,
+pub(crate) struct Source {
+    pub root: Root,
     /// The path that the user gave, for messages.
     pub shown: PathBuf,
     /// The name that its root has in the archive; empty for none.
     pub name: Vec<u8>,
     pub scan: Scan,
+}
+
+/// Where a tree stands.
+pub(crate) enum Root {
+    Folder(Dir),
+    Archive(Archived),
 }
 
 impl Source {
@@ -34,6 +41,23 @@ impl Source {
 
     pub(super) fn stat(&self, node: NodeId) -> &Stat {
         &self.scan.stats[node.index()]
+    }
+
+    /// When a node was last modified, if anybody knows.
+    fn modified(&self, node: NodeId) -> Option<Timestamp> {
+        let is_known = match &self.root {
+            Root::Folder(_) => true,
+            Root::Archive(archived) => archived.fact(node).has_time,
+        };
+        is_known.then(|| self.stat(node).modified)
+    }
+
+    /// Whether a node is a member of what is written.
+    fn is_written(&self, node: NodeId) -> bool {
+        match &self.root {
+            Root::Folder(_) => true,
+            Root::Archive(archived) => archived.fact(node).is_written,
+        }
     }
 
     /// The path of `node` in the archive.
@@ -70,7 +94,8 @@ pub(super) fn in_order(sources: &[Source]) -> Vec<Item> {
     for (index, source) in sources.iter().enumerate() {
         let plan = source.plan();
         let skipped = usize::from(source.name.is_empty());
-        for node in depth_first(plan).into_iter().skip(skipped) {
+        let nodes = depth_first(plan).into_iter().skip(skipped);
+        for node in nodes.filter(|node| source.is_written(*node)) {
             let mut item = Item {
                 source: index as u32,
                 node,
@@ -109,7 +134,7 @@ pub(super) fn part_hard_links(items: &mut [Item]) -> u64 {
 }
 
 /// All nodes, each folder before what is in it, siblings by name.
-fn depth_first(plan: &Plan) -> Vec<NodeId> {
+pub(crate) fn depth_first(plan: &Plan) -> Vec<NodeId> {
     let mut order = Vec::with_capacity(plan.len());
     let mut pending = vec![NodeId::ROOT];
     while let Some(node) = pending.pop() {
@@ -128,9 +153,9 @@ pub(super) fn member_of(sources: &[Source], items: &[Item], item: &Item, style: 
         MemberKind::Symlink => 0o777,
         MemberKind::Dir | MemberKind::File | MemberKind::Hardlink => stat.mode & 0o7777,
     };
-    member.modified = Some(match style.latest {
-        Some(latest) => stat.modified.min(latest),
-        None => stat.modified,
+    member.modified = source.modified(item.node).map(|time| match style.latest {
+        Some(latest) => time.min(latest),
+        None => time,
     });
     if style.keeps_owner {
         (member.uid, member.gid) = (u64::from(stat.uid), u64::from(stat.gid));

@@ -5,14 +5,16 @@
 //! the bytes are the same for any number of threads and on any machine. The
 //! archive appears under its name when it is complete, or not at all.
 
+pub(crate) mod archived;
 mod bcp;
 mod blocks;
 mod buffer;
 mod crew;
 mod deflated;
 mod encoder;
-mod members;
-mod output;
+pub(crate) mod members;
+pub(crate) mod output;
+pub(crate) mod place;
 mod program;
 mod reader;
 mod similar;

@@ -2,24 +2,21 @@
 
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 use std::time::Instant;
 
 use crate::codec::{Codec, Level, SingleFrame};
 use crate::dest::attributes::{Losses, Ownership};
-use crate::dest::deliver::{Staged, Sync, deliver, open_parent, parent_of};
-use crate::dest::merge::{Folders, Manner, Root};
-use crate::dest::publish::{Existing, already_exists};
-use crate::dest::{Staging, looks_staged};
+use crate::dest::looks_staged;
 use crate::entry::MemberKind;
 use crate::error::{Error, ErrorKind, Result};
 use crate::path::RelPath;
 use crate::plan::NodeId;
 use crate::progress::{Counters, Progress, Total};
 use crate::scan::{self, Detail};
-use crate::sys::{self, Dir};
+use crate::sys;
 
-use super::members::{self, Item, Source, Style};
+use super::members::{self, Item, Root, Source, Style};
+use super::place::Place;
 use super::reader::Reader;
 use super::unit::{Sizes, Unit, cut};
 use super::{Format, Frames, Options, Outcome, RootName, bcp, tar, zip};
@@ -60,8 +57,6 @@ impl Job<'_> {
     }
 }
 
-const OPERATION: &str = "pack to";
-
 /// Packs into a file that appears when it is complete.
 pub(super) fn pack_to_file(
     sources: &[PathBuf],
@@ -70,53 +65,17 @@ pub(super) fn pack_to_file(
     progress: &dyn Progress,
 ) -> Result<Outcome> {
     let started = Instant::now();
-    let (parent_path, name) = split(archive)?;
-    let parent = open_parent(&parent_path)?;
-    check_standing(&parent, &name, archive, options.existing)?;
+    let place = Place::find(archive, options.existing, "pack to")?;
     // Before there is a staging folder that it could find.
-    let sources = scan_all(sources, options, progress)?;
-    let (items, mut outcome) = prepare(&sources, options);
+    let mut packing = Packing::new(scan_all(sources, options, progress)?, options);
     if !options.dry_run {
-        let staging = Staging::create(&parent, &parent_path, &name)?;
-        let failed = |error| Error::io("write", archive, error);
-        let file = sys::create_file(staging.dir(), &name, 0o666).map_err(failed)?;
-        write(
-            &sources,
-            &items,
-            &file,
-            archive,
-            options,
-            progress,
-            &mut outcome,
-        )?;
-        if options.sync != Sync::None {
-            file.sync_all().map_err(failed)?;
-        }
-        drop(file);
-        let staged = Staged {
-            staging,
-            parent,
-            parent_path,
-            name: Vec::new(),
-            is_whole: false,
-            manner: Manner {
-                folders: Folders::Move,
-                ownership: Ownership::Caller,
-                root: Root::Kept,
-            },
-            is_stuck: Rc::default(),
-            operation: OPERATION,
-        };
-        let existing = match options.existing {
-            Existing::Refuse => Existing::Refuse,
-            Existing::Replace | Existing::Merge => Existing::Replace,
-        };
-        outcome
-            .notes
-            .extend(deliver(vec![staged], existing, options.sync)?);
+        let write = |file: &_| packing.write(file, archive, progress);
+        let notes = place.publish(options.sync, write)?;
+        packing.notes.extend(notes);
     }
-    outcome.duration = started.elapsed();
-    Ok(outcome)
+    packing.outcome.duration = started.elapsed();
+    packing.outcome.notes = packing.notes;
+    Ok(packing.outcome)
 }
 
 /// Packs into a writer.
@@ -128,51 +87,13 @@ pub(super) fn pack_to_writer(
     progress: &dyn Progress,
 ) -> Result<Outcome> {
     let started = Instant::now();
-    let sources = scan_all(sources, options, progress)?;
-    let (items, mut outcome) = prepare(&sources, options);
+    let mut packing = Packing::new(scan_all(sources, options, progress)?, options);
     if !options.dry_run {
-        write(
-            &sources,
-            &items,
-            writer,
-            shown,
-            options,
-            progress,
-            &mut outcome,
-        )?;
+        packing.write(writer, shown, progress)?;
     }
-    outcome.duration = started.elapsed();
-    Ok(outcome)
-}
-
-/// The folder that the archive goes into, and its name there.
-fn split(archive: &Path) -> Result<(PathBuf, Vec<u8>)> {
-    let name = archive.file_name().ok_or_else(|| {
-        let cause = "is not the name of a file";
-        Error::new(ErrorKind::Usage, OPERATION, archive, cause)
-    })?;
-    let parent = parent_of(archive);
-    Ok((parent, sys::os_to_bytes(name).to_vec()))
-}
-
-/// Looks for what stands where the archive goes, before anything is read.
-fn check_standing(parent: &Dir, name: &[u8], archive: &Path, existing: Existing) -> Result<()> {
-    let Some(standing) = crate::fit::standing(parent, name) else {
-        return Ok(());
-    };
-    if standing == sys::FileType::Dir {
-        let cause = "is a folder";
-        return Err(Error::new(
-            ErrorKind::AlreadyExists,
-            OPERATION,
-            archive,
-            cause,
-        ));
-    }
-    match existing {
-        Existing::Refuse => Err(already_exists(OPERATION, archive).with_hint("-f replaces it")),
-        Existing::Replace | Existing::Merge => Ok(()),
-    }
+    packing.outcome.duration = started.elapsed();
+    packing.outcome.notes = packing.notes;
+    Ok(packing.outcome)
 }
 
 fn scan_all(paths: &[PathBuf], options: &Options, progress: &dyn Progress) -> Result<Vec<Source>> {
@@ -223,32 +144,122 @@ fn scan_one(path: &Path, options: &Options, progress: &dyn Progress) -> Result<S
         return Err(error.with_hint("remove what a killed run left, or --exclude it"));
     }
     Ok(Source {
-        root,
+        root: Root::Folder(root),
         shown: path.to_owned(),
         name,
         scan,
     })
 }
 
-/// The members that are written, in order, and what they amount to.
-fn prepare(sources: &[Source], options: &Options) -> (Vec<Item>, Outcome) {
-    let mut items = members::in_order(sources);
-    let mut outcome = outcome_of(sources, options);
-    if options.format == Format::Zip {
-        let parted = members::part_hard_links(&mut items);
-        outcome.notes.extend(parted_note(parted));
-    }
-    for item in &items {
-        match item.kind {
-            MemberKind::File => {
-                outcome.files += 1;
-                outcome.bytes += sources[item.source as usize].stat(item.node).size;
+/// Trees that are packed, and what they amount to.
+pub(crate) struct Packing<'o> {
+    sources: Vec<Source>,
+    items: Vec<Item>,
+    options: &'o Options,
+    pub outcome: Outcome,
+    /// What the format didn't hold.
+    notes: Vec<String>,
+}
+
+impl<'o> Packing<'o> {
+    pub(crate) fn new(sources: Vec<Source>, options: &'o Options) -> Self {
+        let mut items = members::in_order(&sources);
+        let mut notes = Vec::new();
+        let mut outcome = Outcome {
+            external_links: members::count_external_links(&sources),
+            ..Outcome::default()
+        };
+        for item in &items {
+            match item.kind {
+                MemberKind::Dir => outcome.dirs += 1,
+                MemberKind::Symlink => outcome.symlinks += 1,
+                MemberKind::Hardlink => outcome.hardlinks += 1,
+                MemberKind::File => {}
             }
-            MemberKind::Hardlink => outcome.hardlinks += 1,
-            MemberKind::Dir | MemberKind::Symlink => {}
+        }
+        if options.format == Format::Zip {
+            notes.extend(parted_note(members::part_hard_links(&mut items)));
+            outcome.hardlinks = 0;
+        }
+        for item in items.iter().filter(|item| item.kind == MemberKind::File) {
+            outcome.files += 1;
+            outcome.bytes += sources[item.source as usize].stat(item.node).size;
+        }
+        if options.list_entries {
+            let path = |item: &Item| sources[item.source as usize].member_path(item.node);
+            let paths = items.iter().map(path);
+            let entries = paths.map(|path| RelPath::from_names([path.as_slice()]));
+            outcome.entries = entries.collect();
+            outcome.entries.sort();
+        }
+        Self {
+            sources,
+            items,
+            options,
+            outcome,
+            notes,
         }
     }
-    (items, outcome)
+
+    /// Writes the archive, and notes how many bytes it has.
+    pub(crate) fn write(
+        &mut self,
+        writer: impl Write + Send,
+        shown: &Path,
+        progress: &dyn Progress,
+    ) -> Result<()> {
+        let (options, outcome) = (self.options, &mut self.outcome);
+        let level = Level {
+            profile: options.profile,
+            number: options.level,
+        };
+        let job = Job {
+            sources: &self.sources,
+            items: &self.items,
+            style: Style {
+                latest: options.latest,
+                keeps_owner: options.ownership == Ownership::Original,
+            },
+            level: match (options.format, options.frames) {
+                // Its units are stored: the frame around them is what compresses.
+                (Format::TarZst, Frames::Single) => Level::default(),
+                _ => level,
+            },
+            threads: options.threads(),
+            shown,
+            counters: Counters::default(),
+            losses: Losses::default(),
+            total: Total {
+                entries: Some(self.items.len() as u64),
+                bytes: Some(outcome.bytes),
+            },
+        };
+        let (mut writer, written) = match (options.format, options.frames) {
+            (Format::Zip, _) => {
+                let units = job.units(zip::sizes(options.zip_method))?;
+                zip::pack((&job, &units), options.zip_method, writer, progress)?
+            }
+            (Format::Bcp, _) => {
+                let (writer, written, root_hash) = bcp::pack(&job, writer, progress)?;
+                outcome.root_hash = Some(root_hash);
+                (writer, written)
+            }
+            (Format::TarZst, Frames::Single) => pack_single_frame(&job, level, writer, progress)?,
+            (Format::TarZst, Frames::Many) => {
+                pack_tar(&job, Codec::Zstd, tar::Index::Write, writer, progress)?
+            }
+            (Format::Tar, _) => pack_tar(&job, Codec::Store, tar::Index::None, writer, progress)?,
+            (Format::TarGz, _) => pack_tar(&job, Codec::Gzip, tar::Index::None, writer, progress)?,
+            (Format::TarBz2, _) => {
+                pack_tar(&job, Codec::Bzip2, tar::Index::None, writer, progress)?
+            }
+            (Format::TarXz, _) => pack_tar(&job, Codec::Xz, tar::Index::None, writer, progress)?,
+        };
+        writer.flush().map_err(|error| job.write_error(error))?;
+        outcome.packed = written;
+        self.notes.extend(xattrs_note(job.losses.counts().xattrs));
+        Ok(())
+    }
 }
 
 fn parted_note(count: u64) -> Option<String> {
@@ -272,89 +283,6 @@ fn xattrs_note(count: u64) -> Option<String> {
         )),
     }
 }
-
-fn outcome_of(sources: &[Source], options: &Options) -> Outcome {
-    let mut outcome = Outcome::default();
-    for source in sources {
-        let totals = &source.scan.totals;
-        outcome.dirs += totals.dirs - u64::from(source.name.is_empty());
-        outcome.symlinks += totals.symlinks;
-        if options.list_entries {
-            let skipped = usize::from(source.name.is_empty());
-            let nodes = source.plan().nodes().skip(skipped);
-            let path = |node| RelPath::from_names([source.member_path(node).as_slice()]);
-            outcome.entries.extend(nodes.map(path));
-        }
-    }
-    outcome.entries.sort();
-    outcome.external_links = members::count_external_links(sources);
-    outcome
-}
-
-/// Writes the archive, and notes how many bytes it has.
-fn write(
-    sources: &[Source],
-    items: &[Item],
-    writer: impl Write + Send,
-    shown: &Path,
-    options: &Options,
-    progress: &dyn Progress,
-    outcome: &mut Outcome,
-) -> Result<()> {
-    let level = Level {
-        profile: options.profile,
-        number: options.level,
-    };
-    let job = Job {
-        sources,
-        items,
-        style: Style {
-            latest: options.latest,
-            keeps_owner: options.ownership == Ownership::Original,
-        },
-        level: match (options.format, options.frames) {
-            // Its units are stored: the frame around them is what compresses.
-            (Format::TarZst, Frames::Single) => Level::default(),
-            _ => level,
-        },
-        threads: options.threads(),
-        shown,
-        counters: Counters::default(),
-        losses: Losses::default(),
-        total: Total {
-            entries: Some(items.len() as u64),
-            bytes: Some(outcome.bytes),
-        },
-    };
-    let (mut writer, written) = match (options.format, options.frames) {
-        (Format::Zip, _) => {
-            let units = job.units(zip::sizes(options.zip_method))?;
-            zip::pack((&job, &units), options.zip_method, writer, progress)?
-        }
-        (Format::Bcp, _) => {
-            let (writer, written, root_hash) = bcp::pack(&job, writer, progress)?;
-            outcome.root_hash = Some(root_hash);
-            (writer, written)
-        }
-        (Format::TarZst, Frames::Single) => pack_single_frame(&job, level, writer, progress)?,
-        (Format::TarZst, Frames::Many) => {
-            pack_tar(&job, Codec::Zstd, tar::Index::Write, writer, progress)?
-        }
-        (Format::Tar, _) => pack_tar(&job, Codec::Store, tar::Index::None, writer, progress)?,
-        (Format::TarGz, _) => pack_tar(&job, Codec::Gzip, tar::Index::None, writer, progress)?,
-        (Format::TarBz2, _) => pack_tar(&job, Codec::Bzip2, tar::Index::None, writer, progress)?,
-        (Format::TarXz, _) => pack_tar(&job, Codec::Xz, tar::Index::None, writer, progress)?,
-    };
-    writer
-        .flush()
-        .map_err(|error| Error::io("write", shown, error))?;
-    outcome.packed = written;
-    outcome
-        .notes
-        .extend(xattrs_note(job.losses.counts().xattrs));
-    Ok(())
-}
-
 fn pack_tar<W: Write + Send>(
     job: &Job<'_>,
     codec: Codec,

@@ -1,7 +1,7 @@
 //! How the workers of a packing read files.
 //!
 //! A file is packed only if it is what the scan found, and stands still while it
-//! is read.
+//! is read. What stands in an archive is read from there.
 
 use std::fs::File;
 use std::ops::Range;
@@ -11,20 +11,28 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::handles::{Handles, limit_for};
 use crate::sys::{self, FileType, Stat};
 
+use super::archived::{Archived, BLOCK, MAX_EXTENTS};
 use super::buffer::Buffer;
-use super::members::{Item, Source, Style, has_holes, member_of};
+use super::members::{Item, Root, Source, Style, has_holes, member_of};
 
 /// One worker's way to the files.
 pub(super) struct Reader<'r> {
     sources: &'r [Source],
     items: &'r [Item],
     style: Style,
-    handles: Vec<Handles<'r>>,
+    ways: Vec<Way<'r>>,
+}
+
+/// One worker's way to the files of one source.
+enum Way<'r> {
+    Folder(Handles<'r>),
+    Archive(&'r Archived),
 }
 
 /// A file that was opened and is what the scan found.
 pub(super) struct Opened {
-    pub file: File,
+    /// `None` for one that stands in an archive.
+    file: Option<File>,
     stat: Stat,
 }
 
@@ -43,14 +51,15 @@ impl<'r> Reader<'r> {
         threads: usize,
     ) -> Self {
         let limit = (limit_for(threads) / sources.len().max(1)).max(1);
-        let handles = sources
-            .iter()
-            .map(|source| Handles::new(&source.root, limit));
+        let ways = sources.iter().map(|source| match &source.root {
+            Root::Folder(root) => Way::Folder(Handles::new(root, limit)),
+            Root::Archive(archived) => Way::Archive(archived),
+        });
         Self {
             sources,
             items,
             style,
-            handles: handles.collect(),
+            ways: ways.collect(),
         }
     }
 
@@ -77,7 +86,14 @@ impl<'r> Reader<'r> {
         let mut member = member_of(self.sources, self.items, item, self.style);
         if item.kind == MemberKind::Dir {
             let source = &self.sources[item.source as usize];
-            let entered = self.handles[item.source as usize].enter(source.plan(), item.node);
+            let handles = match &mut self.ways[item.source as usize] {
+                Way::Folder(handles) => handles,
+                Way::Archive(archived) => {
+                    member.xattrs = archived.fact(item.node).xattrs.clone();
+                    return Ok(member);
+                }
+            };
+            let entered = handles.enter(source.plan(), item.node);
             let dir =
                 entered.map_err(|lost| Error::io("open", source.path(lost.node), lost.source))?;
             member.xattrs = sys::dir_xattrs(dir)
@@ -92,7 +108,16 @@ impl<'r> Reader<'r> {
         let source = &self.sources[item.source as usize];
         let plan = source.plan();
         let failed = |error| Error::io("open", source.path(item.node), error);
-        let entered = self.handles[item.source as usize].enter(plan, plan.parent(item.node));
+        let mut member = member_of(self.sources, self.items, item, self.style);
+        let handles = match &mut self.ways[item.source as usize] {
+            Way::Folder(handles) => handles,
+            Way::Archive(archived) => {
+                member.xattrs = archived.fact(item.node).xattrs.clone();
+                let (file, stat) = (None, *source.stat(item.node));
+                return Ok((Opened { file, stat }, member));
+            }
+        };
+        let entered = handles.enter(plan, plan.parent(item.node));
         let dir = entered.map_err(|lost| Error::io("open", source.path(lost.node), lost.source))?;
         let file = sys::open_file(dir, plan.name(item.node)).map_err(failed)?;
         let stat = sys::stat_file(&file).map_err(failed)?;
@@ -104,18 +129,21 @@ impl<'r> Reader<'r> {
         if !is_same {
             return Err(self.changed(item));
         }
-        let mut member = member_of(self.sources, self.items, item, self.style);
         member.xattrs = sys::file_xattrs(&file).map_err(failed)?;
         member.xattrs.sort();
+        let file = Some(file);
         Ok((Opened { file, stat }, member))
     }
 
     /// Where a file has data; `None` if it has no holes that can be left out.
     pub(super) fn extents(&self, item: &Item, opened: &Opened) -> Result<Option<Vec<Extent>>> {
-        match has_holes(&opened.stat) {
-            true => extents(&opened.file, opened.stat.size)
+        if let Way::Archive(archived) = &self.ways[item.source as usize] {
+            return Ok(archived.fact(item.node).extents.clone());
+        }
+        match &opened.file {
+            Some(file) if has_holes(&opened.stat) => extents(file, opened.stat.size)
                 .map_err(|error| Error::io("read", self.path(item), error)),
-            false => Ok(None),
+            Some(_) | None => Ok(None),
         }
     }
 
@@ -129,10 +157,13 @@ impl<'r> Reader<'r> {
     ) -> Result<()> {
         let length = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
         let room = out.grow(length);
+        let Some(file) = &opened.file else {
+            return self.read_archived(item, range, room);
+        };
         let mut at = range.start;
         let mut filled = 0;
         while at < range.end {
-            let read = sys::read_at(&opened.file, &mut room[filled..], at);
+            let read = sys::read_at(file, &mut room[filled..], at);
             match read.map_err(|error| Error::io("read", self.path(item), error))? {
                 0 => return Err(self.changed(item)),
                 count => {
@@ -144,10 +175,22 @@ impl<'r> Reader<'r> {
         Ok(())
     }
 
+    fn read_archived(&self, item: &Item, range: Range<u64>, room: &mut [u8]) -> Result<()> {
+        let Way::Archive(archived) = &self.ways[item.source as usize] else {
+            return Ok(());
+        };
+        let read = archived.read(item.node, range, room);
+        read.map_err(|refusal| refusal.at("read", &self.sources[item.source as usize].shown))
+    }
+
     /// Looks whether the file stood still while it was read.
     pub(super) fn check(&self, item: &Item, opened: &Opened) -> Result<()> {
-        let now = sys::stat_file(&opened.file)
-            .map_err(|error| Error::io("read", self.path(item), error))?;
+        // Whoever opened the archive looks whether that did.
+        let Some(file) = &opened.file else {
+            return Ok(());
+        };
+        let now =
+            sys::stat_file(file).map_err(|error| Error::io("read", self.path(item), error))?;
         let before = &opened.stat;
         let is_same = now.size == before.size
             && now.modified == before.modified
@@ -164,12 +207,6 @@ impl<'r> Reader<'r> {
             .with_hint("stop what writes to the source, and pack again")
     }
 }
-
-/// Where parts of a sparse file begin and end in a tar.
-const BLOCK: u64 = 512;
-
-/// More parts than this are no gain, and no map that readers take.
-const MAX_EXTENTS: usize = 10_000;
 
 /// Where a file has data; `None` if that can't be told, or it has no holes.
 fn extents(file: &File, size: u64) -> std::io::Result<Option<Vec<Extent>>> {

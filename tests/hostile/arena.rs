@@ -9,7 +9,9 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use bundlecp::convert;
 use bundlecp::extract::{Options, Outcome, extract, extract_from};
+use bundlecp::pack::{Format, Profile};
 use bundlecp::{Error, ErrorKind, Silent};
 
 use crate::common::snapshot::{Kind, Snapshot};
@@ -277,6 +279,7 @@ pub(crate) fn run(cases: &[Case]) {
     for case in cases {
         for source in [Source::File, Source::Pipe] {
             run_from(&arena, case, source);
+            convert_from(&arena, case, source);
         }
     }
 }
@@ -303,6 +306,56 @@ pub(crate) fn run_from(arena: &Arena, case: &Case, source: Source) {
                     panic!("{context}: extracted: {:?}", arena.extracted().0)
                 }
             }
+        }
+    }
+}
+
+/// Converts a case, which has to come to what its extraction does.
+#[track_caller]
+fn convert_from(arena: &Arena, case: &Case, source: Source) {
+    /// What only a destination refuses.
+    const OF_PLACES: [ErrorKind; 4] = [
+        ErrorKind::AlreadyExists,
+        ErrorKind::NameCollision,
+        ErrorKind::BadName,
+        ErrorKind::FileTooLarge,
+    ];
+    let archive = arena.archive(&case.bytes);
+    for format in [Format::Tar, Format::Bcp] {
+        let context = format!("{} from {source:?} to {format:?}", case.name);
+        let out = arena.archives.path("converted");
+        let mut options = convert::Options::default();
+        (options.format, options.profile) = (format, Profile::Fast);
+        options.jobs = Some(2);
+        let input = match source {
+            Source::File => convert::Input::Path(&archive),
+            Source::Pipe => {
+                let reader = Box::new(Cursor::new(&case.bytes));
+                convert::Input::Reader(reader, Path::new("archive"))
+            }
+        };
+        let started = Instant::now();
+        let output = convert::Output::Path(&out);
+        let result = convert::convert_stream(input, output, &options, &Silent);
+        let took = started.elapsed();
+        assert!(took < PATIENCE, "{context}: took {took:?}");
+        let left = crate::common::names(arena.archives.root());
+        match (&case.expected, &result) {
+            (Expected::Refused(kinds), Ok(_)) => {
+                let is_of_places = |kind: &ErrorKind| OF_PLACES.contains(kind);
+                let is_fine = kinds.iter().any(is_of_places);
+                assert!(is_fine, "{context}: converted");
+            }
+            (Expected::Fine(_), Err(error)) => panic!("{context}: {error:?}"),
+            (Expected::Refused(kinds), Err(error)) => {
+                let is_known = kinds.contains(&error.kind());
+                assert!(is_known, "{context}: {error:?} is none of {kinds:?}");
+            }
+            (Expected::Contained, _) | (Expected::Fine(_), Ok(_)) => {}
+        }
+        match result {
+            Ok(_) => std::fs::remove_file(&out).unwrap(),
+            Err(error) => assert_eq!(left, ["archive"], "{context}: {error:?}"),
         }
     }
 }

@@ -272,7 +272,7 @@ pub(crate) enum Profile {
 }
 
 /// Reads `512`, `64K`, `10MiB` or `2G`: units are powers of 1024.
-fn size(typed: &str) -> Result<u64, String> {
+pub(super) fn size(typed: &str) -> Result<u64, String> {
     let end = typed.find(|c: char| !c.is_ascii_digit());
     let (number, unit) = typed.split_at(end.unwrap_or(typed.len()));
     let shift = match &*unit.to_ascii_lowercase() {

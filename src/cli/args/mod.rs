@@ -1,6 +1,7 @@
 //! The arguments, as clap reads them. Only shapes and texts; no decisions.
 
 mod archive;
+mod convert;
 mod copy;
 
 use std::ffi::OsString;
@@ -8,7 +9,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
-pub(crate) use archive::{ExtractArgs, ListArgs, PackArgs, Profile, ZipMethod};
+pub(crate) use archive::{ArchiveFormat, ExtractArgs, ListArgs, PackArgs, Profile, ZipMethod};
+pub(crate) use convert::ConvertArgs;
 pub(crate) use copy::{CopyArgs, Reflink};
 
 /// Copies application bundles without losing a link, all or nothing, and proves it.
@@ -40,6 +42,7 @@ Examples:
                                      an archive that is the same on every machine
   bundlecp extract app.tar.zst -C /opt
                                      makes /opt/app, whole or not at all
+  bundlecp convert app.zip app.bcp   the same in another format
   bundlecp list app.zip              what an archive holds
 
 Exit status:
@@ -59,6 +62,9 @@ pub(crate) enum Command {
     /// Extract an archive, whole or not at all
     #[command(after_help = archive::EXTRACT_HELP)]
     Extract(Box<ExtractArgs>),
+    /// Convert an archive into another format, without unpacking it
+    #[command(after_help = convert::HELP)]
+    Convert(Box<ConvertArgs>),
     /// List what an archive holds
     #[command(after_help = archive::LIST_HELP)]
     List(ListArgs),

@@ -15,7 +15,8 @@ use indicatif::HumanCount;
 use serde_json::Value;
 
 pub(crate) use archived::{
-    extracted, extracted_json, extracted_remarks, packed, packed_json, packed_remarks,
+    converted, converted_json, converted_remarks, extracted, extracted_json, extracted_remarks,
+    packed, packed_json, packed_remarks,
 };
 pub(crate) use capabilities::{capabilities, capabilities_json};
 pub(crate) use copied::{copied, copied_json, entries, remarks};

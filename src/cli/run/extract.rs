@@ -5,8 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bundlecp::ExternalLinks;
-use bundlecp::extract::{self, AfterEnd, AppleDouble, Limits};
+use bundlecp::extract::{self, AfterEnd, AppleDouble};
 
+use super::options::Asked;
 use super::report::{EntriesTo, Report};
 use super::selection::Selection;
 use super::{Failure, options, or_interrupted, progress};
@@ -66,7 +67,12 @@ fn extract_options(arguments: &ExtractArgs) -> Result<extract::Options, Failure>
         options.missing = Some(Box::new(move || asked.missing()));
     }
     options.strip_components = arguments.strip_components;
-    options.limits = limits(arguments);
+    options.limits = options::limits(&Asked {
+        untrusted: arguments.untrusted,
+        max_size: arguments.max_size,
+        max_entries: arguments.max_entries,
+        max_ratio: arguments.max_ratio,
+    });
     options.existing = options::existing(arguments.replace, arguments.merge);
     options.on_no_symlinks = options::on_no_symlinks(arguments.on_no_symlinks);
     options.ownership = options::ownership(arguments.preserve_owner);
@@ -87,16 +93,4 @@ fn extract_options(arguments: &ExtractArgs) -> Result<extract::Options, Failure>
     options.dry_run = arguments.dry_run;
     options.list_entries = arguments.output.verbose && !arguments.output.json;
     Ok(options)
-}
-
-/// The limits that were named count, whatever `--untrusted` sets.
-fn limits(arguments: &ExtractArgs) -> Limits {
-    let mut limits = match arguments.untrusted {
-        true => Limits::untrusted(),
-        false => Limits::default(),
-    };
-    limits.bytes = arguments.max_size.or(limits.bytes);
-    limits.entries = arguments.max_entries.or(limits.entries);
-    limits.ratio = arguments.max_ratio.or(limits.ratio);
-    limits
 }

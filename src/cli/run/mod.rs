@@ -1,5 +1,6 @@
 //! The subcommands: from arguments to an exit status, a file each.
 
+mod convert;
 mod copy;
 mod extract;
 mod globs;
@@ -52,6 +53,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Copy(arguments) => copy::run(&arguments),
         Command::Pack(arguments) => pack::run(&arguments),
         Command::Extract(arguments) => extract::run(&arguments),
+        Command::Convert(arguments) => convert::run(&arguments),
         Command::List(arguments) => list::run(&arguments),
         Command::Probe(arguments) => probe::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),

@@ -28,18 +28,9 @@ pub(crate) struct Piece {
 
 impl Layout {
     pub(crate) fn new(manifest: Manifest) -> Self {
-        let sums = |sizes: &mut dyn Iterator<Item = u64>| {
-            let mut sum = 0;
-            let mut sums = vec![0];
-            sums.extend(sizes.map(|size| {
-                sum += size;
-                sum
-            }));
-            sums
-        };
         Self {
-            contents: sums(&mut manifest.contents.iter().map(Content::stored)),
-            blocks: sums(&mut manifest.blocks.iter().map(|size| u64::from(*size))),
+            contents: sums(manifest.contents.iter().map(Content::stored)),
+            blocks: sums(manifest.blocks.iter().map(|size| u64::from(*size))),
             manifest,
         }
     }
@@ -93,8 +84,34 @@ impl Layout {
         first..last + 1
     }
 
+    /// Where each content begins if the data of all stands in a row, and where
+    /// the last one ends.
+    pub(crate) fn content_starts(&self) -> Vec<u64> {
+        sums(self.manifest.contents.iter().map(Content::data))
+    }
+
+    /// Where each block begins in that row.
+    pub(crate) fn block_starts(&self) -> Vec<u64> {
+        let blocks = 0..self.manifest.blocks.len();
+        sums(blocks.map(|block| {
+            let pieces = self.pieces(block);
+            pieces.map(|piece| piece.data.end - piece.data.start).sum()
+        }))
+    }
+
     /// Whether a content goes on in another block.
     pub(crate) fn is_cut(&self, content: usize) -> bool {
         self.blocks_of(content).len() > 1
     }
+}
+
+/// What lies before each, and all of it.
+fn sums(sizes: impl Iterator<Item = u64>) -> Vec<u64> {
+    let mut sum = 0;
+    let mut sums = vec![0];
+    sums.extend(sizes.map(|size| {
+        sum += size;
+        sum
+    }));
+    sums
 }

@@ -37,6 +37,7 @@ pub(crate) use method::Method;
 pub(crate) use parts::{LARGE, Part, PartsWriter, decode_part};
 pub(crate) use read::Directory;
 pub(crate) use stream::{LocalEntry, StreamReader};
+pub(crate) use time::holds_time;
 pub(crate) use write::{
     NewEntry, SizesIn, Width, central_header, data_descriptor, end_records, local_header,
 };

@@ -62,6 +62,12 @@ pub(super) fn to_ntfs(time: Timestamp) -> Option<u64> {
     (ticks != 0).then_some(ticks)
 }
 
+/// Whether what is written of a time says all of it.
+pub(crate) fn holds_time(time: Timestamp) -> bool {
+    let fits_seconds = time.nanos == 0 && i32::try_from(time.secs).is_ok();
+    fits_seconds || to_ntfs(time).is_some_and(|ticks| from_ntfs(ticks) == time)
+}
+
 /// Days since 1970 of a date, by the arithmetic of years that begin in March:
 /// 400 years have 146,097 days.
 fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
