@@ -11,6 +11,7 @@ import sys
 
 LABELS = {
     "S": "scientific bundle",
+    "Q": "bundle with Qt",
     "N": "node_modules",
     "F": "one folder of 50,000 files",
     "G": "one file of 2 GiB",
@@ -33,6 +34,8 @@ BARS = {
     "fast.bcp": {"bsdtar": 0.6, "unsquashfs": 0.75},
     "pack.bcp": {"mksquashfs": 0.6, "tar": 1.0},
     "pack.fast.bcp": {"tar": 0.9},
+    "small.bcp": {"7z": 0.33},
+    "pack.small.bcp": {"7z": 1.5},
     "list.bcp": {},
     "member.bcp": {},
 }
@@ -50,6 +53,8 @@ WORK = {
     "fast.bcp": "extract .bcp of the profile fast",
     "pack.bcp": "pack .bcp",
     "pack.fast.bcp": "pack .bcp, profile fast",
+    "small.bcp": "extract .bcp of the profile small",
+    "pack.small.bcp": "pack .bcp, profile small",
     "list.bcp": "list .bcp",
     "member.bcp": "extract one member of a .bcp",
 }
@@ -65,7 +70,7 @@ def main(work, cache):
     if archives:
         print_archives(archives)
         print_weights(os.path.join(work, "weights.txt"))
-    for group in "SN":
+    for group in "SQN":
         print(f"{LABELS[group]}: {describe(os.path.join(cache, group))}.")
 
 
@@ -115,18 +120,19 @@ def print_weights(path):
             else:
                 memory.append((group, " ".join(rest[:-1]), int(rest[-1])))
     print("| size | bundlecp | peer | ratio |\n|---|---|---|---|")
-    for group in "SN":
+    for group in "SQN":
         for ours, theirs, name in (
             ("o.tar.zst", "t.tar.zst", "tar -I 'zstd -3 -T0'"),
             ("o.zip", "z.zip", "zip -ry"),
             ("o.bcp", "q.squashfs", "mksquashfs -comp zstd"),
             ("o.bcp", "l.tar.zst", "tar \\| zstd -12 --long=27"),
             ("f.bcp", "t.tar.zst", "tar -I 'zstd -3 -T0'"),
+            ("small.bcp", "small.7z", "7z -mx9"),
         ):
             if (group, ours) not in sizes:
                 continue
             left, right = sizes[group, ours], sizes[group, theirs]
-            print(f"| {LABELS[group]}, {ours[2:]} | {left:,} | {name}: {right:,} | {left / right:.4f} |")
+            print(f"| {LABELS[group]}, {ours.removeprefix('o.').removeprefix('f.')} | {left:,} | {name}: {right:,} | {left / right:.4f} |")
     print("\n| peak memory | MiB |\n|---|---|")
     for group, task, kib in memory:
         print(f"| {task}, {LABELS[group]} | {kib / 1024:.0f} |")
@@ -152,7 +158,7 @@ def read(work):
 
     def order(item):
         filesystem, group, task = item[0]
-        return (tasks.index(task), "SNFG".index(group), systems[filesystem])
+        return (tasks.index(task), "SQNFG".index(group), systems[filesystem])
 
     return dict(sorted(times.items(), key=order))
 

@@ -5,12 +5,12 @@
 # commands once, one after the other, so that a machine whose speed drifts is
 # fair to all of them.
 #
-#   benches/peers.sh [ROUNDS [copy|archives|bcp]]
+#   benches/peers.sh [ROUNDS [copy|archives|bcp|small]]
 #
 # Default 15 rounds of all; run it on a quiet machine, as root.
 #
-# Inputs, made once and kept in the cache: a scientific PyInstaller bundle, a
-# node_modules of over 20,000 files, a folder of 50,000 files, a file of 2 GiB.
+# Inputs, made once and kept in the cache: a scientific PyInstaller bundle, one
+# with Qt, a node_modules of over 20,000 files, a folder of 50,000 files, a file of 2 GiB.
 # File systems: ext4 on a loop image, tmpfs, XFS with reflinks on a loop image.
 set -euo pipefail
 
@@ -74,6 +74,22 @@ PY
     mv "$cache/S.part/dist/sci" "$cache/S"
     rm -rf "$cache/S.part"
   fi
+  if [[ ! -d $cache/Q ]]; then
+    rm -rf "$cache/Q.part" && mkdir "$cache/Q.part"
+    python3 -m venv "$cache/Q.part/venv"
+    "$cache/Q.part/venv/bin/pip" install --quiet pyinstaller PySide6-Essentials
+    cat >"$cache/Q.part/qt.py" <<'PY'
+from PySide6.QtNetwork import QNetworkAccessManager
+from PySide6.QtQml import QQmlEngine
+from PySide6.QtSvg import QSvgRenderer
+from PySide6.QtWidgets import QApplication, QLabel
+app = QApplication([])
+QLabel("bundle").show()
+PY
+    (cd "$cache/Q.part" && venv/bin/pyinstaller --log-level ERROR qt.py)
+    mv "$cache/Q.part/dist/qt" "$cache/Q"
+    rm -rf "$cache/Q.part"
+  fi
   if [[ ! -d $cache/N ]]; then
     rm -rf "$cache/N.part" && mkdir "$cache/N.part"
     (cd "$cache/N.part" && npm init -y >/dev/null &&
@@ -110,7 +126,7 @@ measure() {
   # The first commits of a new image are slower than all later ones.
   sync "$dir" && sleep 1
   cd "$dir"
-  for ((round = 0; round <= rounds; round++)); do
+  for ((round = ${first:-0}; round <= rounds; round++)); do
     local arguments=() pair
     for pair in "$@"; do
       arguments+=(--command-name "${pair%%=*}" "${pair#*=}")
@@ -206,6 +222,25 @@ measure_packing() {
   measure "$filesystem" "$input-pack.zip" "$few" "$p -o D/o.zip" "zip=zip -qry D/z.zip $input"
 }
 
+# What takes as long as it takes: against 7z at its highest level.
+measure_small() {
+  local input dir=$work/tmpfs few=$((rounds < 3 ? rounds : 3))
+  local x="bundlecp=$BUNDLECP extract --allow-external-links"
+  for input in S Q; do
+    local weighed="/usr/bin/time -a -o $work/weights.txt -f 'memory $input"
+    cp -a "$cache/$input" "$dir/$input"
+    # Once, without a round to warm up: minutes are not disturbed by that.
+    first=1 prepare=true measure tmpfs "$input-pack.small.bcp" 1 \
+      "bundlecp=$weighed pack small.bcp %M' $BUNDLECP pack $input --profile small -o small.bcp" \
+      "7z=7z a -mx9 -snl -bd small.7z $input"
+    (cd "$dir" && stat -c '%n %s' small.*) | sed "s|^|size $input |" >>"$work/weights.txt"
+    measure tmpfs "$input-small.bcp" "$few" "$x small.bcp -C D" '7z=7z x -snl -bd -oD small.7z'
+    first=1 measure tmpfs "$input-memory" 1 \
+      "bundlecp=$weighed extract small.bcp %M' ${x#*=} small.bcp -C D"
+    rm -rf "$work/tmpfs-$input-memory-1.json" "$dir"/{"$input",small.*}
+  done
+}
+
 # Sizes and peak memory, which no clock disturbs.
 weigh_bcp() {
   local dir=$work/tmpfs input=$1
@@ -270,8 +305,10 @@ main() {
   install_tools
   make_inputs
   mount_all
-  [[ $part == archives || $part == bcp ]] || measure_copies
-  [[ $part == copy ]] || measure_archives
+  [[ $part == all || $part == copy ]] && measure_copies
+  [[ $part == all || $part == archives || $part == bcp ]] && measure_archives
+  prepare='rm -rf D && mkdir D'
+  [[ $part == all || $part == small ]] && measure_small
   python3 "$root/benches/peers.py" "$work" "$cache"
 }
 
