@@ -90,8 +90,8 @@ pub(super) fn read(opened: Opened<'_>, tree: &mut Tree<'_>, task: &Task<'_>) -> 
                 return read_stream(Codec::Zstd, input, &read, tree, task);
             };
             let accept = |(member, start): (&Member, &u64)| accept(tree, member, *start);
-            let members = index.members.iter().zip(&index.contents);
-            let accepted = members.map(accept).collect::<Result<(), _>>();
+            let mut members = index.members.iter().zip(&index.contents);
+            let accepted = members.try_for_each(accept);
             accepted
                 .and_then(|()| tree.meter.check_announced(length))
                 .map_err(task.manner.refused)?;
