@@ -15,6 +15,8 @@
 //! - [`pack::pack`] and [`extract::extract`] do the same by way of an archive:
 //!   tar, plain or compressed, zip, and our own `.bcp`. [`archive::Archive`]
 //!   reads single members, [`list::list`] says what there is.
+//! - [`convert::convert`] makes an archive of one of these formats from one of
+//!   another, without unpacking it, and tells what the new one can't hold.
 //! - [`verify::verify`] compares two trees, in folders or archives, and tells a
 //!   link that became a copy of its target from one that became a text file.
 //!

@@ -7,6 +7,8 @@
 #[path = "cli_archives/bad.rs"]
 mod bad;
 mod common;
+#[path = "cli_archives/convert.rs"]
+mod convert;
 #[path = "cli_archives/evil.rs"]
 mod evil;
 #[path = "cli_archives/hash.rs"]

@@ -279,7 +279,9 @@ fn damage_is_an_error_wherever_it_is_and_no_difference() {
         std::fs::write(&archive, &broken).unwrap();
         let failed = verify(&app, &archive, &verify::Options::default(), &Silent);
         let error = failed.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Malformed, "{format:?} {error:?}");
+        // A block of bzip2 whose bits are others may want more than there are.
+        let is_damage = matches!(error.kind(), ErrorKind::Malformed | ErrorKind::Truncated);
+        assert!(is_damage, "{format:?} {error:?}");
         assert_eq!((error.operation(), error.path()), ("verify", &*archive));
     }
 }

@@ -144,6 +144,27 @@ pub enum Output<'o> {
 /// Every error leaves what stands at `output` as it was. [`Error::kind`] tells
 /// what went wrong, and [`Error::path`] where.
 ///
+/// # Examples
+///
+/// ```
+/// use bundlecp::convert::{self, Format, LossKind, convert};
+/// use bundlecp::{Silent, pack};
+/// # let temp = tempfile::tempdir()?;
+/// # let (app, archive) = (temp.path().join("app"), temp.path().join("app.tar.zst"));
+/// # let zip = temp.path().join("app.zip");
+/// # std::fs::create_dir(&app)?;
+/// # std::fs::write(app.join("version.txt"), "1.2")?;
+/// # pack::pack(&[app], &archive, &pack::Options::default(), &Silent)?;
+///
+/// let mut options = convert::Options::default();
+/// options.format = Format::Zip;
+/// let converted = convert(&archive, &zip, &options, &Silent)?;
+/// assert_eq!((converted.from, converted.files), ("tar.zst", 1));
+/// // A zip has no nanoseconds.
+/// assert!(converted.losses.iter().all(|loss| loss.kind == LossKind::Times));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// [`Error::kind`]: crate::Error::kind
 /// [`Error::path`]: crate::Error::path
 pub fn convert(

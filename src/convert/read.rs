@@ -31,7 +31,7 @@ const BESIDES: u64 = 64 << 20;
 
 /// Contents that are not opened yet.
 pub(super) enum Contents {
-    Store(Store),
+    Store(Box<Store>),
     Entries {
         file: File,
         directory: zip::Directory,
@@ -51,7 +51,7 @@ impl Contents {
     /// Opens them.
     pub(super) fn open(self, task: &Task<'_>) -> Result<Store> {
         match self {
-            Contents::Store(store) => Ok(store),
+            Contents::Store(store) => Ok(*store),
             Contents::Entries {
                 file,
                 directory,
@@ -90,16 +90,16 @@ pub(super) fn read(opened: Opened<'_>, tree: &mut Tree<'_>, task: &Task<'_>) -> 
                 return read_stream(Codec::Zstd, input, &read, tree, task);
             };
             let accept = |(member, start): (&Member, &u64)| accept(tree, member, *start);
-            let members = index.members.iter().zip(&index.contents);
-            let accepted = members.map(accept).collect::<Result<(), _>>();
+            let mut members = index.members.iter().zip(&index.contents);
+            let accepted = members.try_for_each(accept);
             accepted
                 .and_then(|()| tree.meter.check_announced(length))
                 .map_err(task.manner.refused)?;
-            Ok(Contents::Store(Store::of_frames(file, index)))
+            Ok(Contents::Store(Box::new(Store::of_frames(file, index))))
         }
         (Kind::Tar(Codec::Store), Input::File(file, _)) => {
             read_tar(Sequential::new(&file), Keep::InPlace, &read, tree, task)?;
-            Ok(Contents::Store(Store::InPlace(file)))
+            Ok(Contents::Store(Box::new(Store::InPlace(file))))
         }
         (Kind::Tar(codec), Input::File(file, _)) => {
             read_stream(codec, Sequential::new(&file), &read, tree, task)
@@ -148,7 +148,7 @@ fn read_bcp(file: File, length: u64, tree: &mut Tree<'_>) -> Result<Contents, Re
         }
     }
     tree.meter.check_announced(length)?;
-    Ok(Contents::Store(Store::of_blocks(file, index)))
+    Ok(Contents::Store(Box::new(Store::of_blocks(file, index))))
 }
 
 /// Reads a tar that can't be read from the middle.
@@ -165,11 +165,11 @@ fn read_stream(
     let reader = decoder(codec, input, options).map_err(task.manner.refused)?;
     if task.options.dry_run {
         read_tar(reader, Keep::Nothing, read, tree, task)?;
-        return Ok(Contents::Store(Store::Nothing));
+        return Ok(Contents::Store(Box::new(Store::Nothing)));
     }
     let mut spool = (task.spool)()?;
     read_tar(reader, Keep::Spool(&mut spool), read, tree, task)?;
-    Ok(Contents::Store(Store::Kept(spool)))
+    Ok(Contents::Store(Box::new(Store::Kept(spool))))
 }
 
 /// What becomes of contents that come by.

@@ -245,10 +245,10 @@ fn wanted(tree: &Finished) -> Vec<Stored> {
 /// The tree as a packing takes it.
 fn source(tree: Finished, store: Store, shown: PathBuf) -> Source {
     Source {
-        root: Root::Archive(Archived {
+        root: Root::Archive(Box::new(Archived {
             store,
             facts: tree.facts,
-        }),
+        })),
         shown,
         name: tree.name,
         scan: Scan {

@@ -31,7 +31,7 @@ pub(crate) struct Source {
 /// Where a tree stands.
 pub(crate) enum Root {
     Folder(Dir),
-    Archive(Archived),
+    Archive(Box<Archived>),
 }
 
 impl Source {

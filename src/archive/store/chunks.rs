@@ -29,6 +29,8 @@ pub(crate) struct Chunks {
     /// Where each begins in the row, and where the last ends.
     starts: Vec<u64>,
     kind: Kind,
+    /// Bytes that are remembered: at least a chunk for every thread.
+    room: u64,
     /// The newest last.
     decoded: Mutex<Vec<(usize, Arc<Slot>)>>,
     spare: Mutex<Vec<Scratch>>,
@@ -60,8 +62,26 @@ impl Chunks {
             file,
             starts,
             kind,
+            room: REMEMBERED,
             decoded: Mutex::default(),
             spare: Mutex::default(),
+        }
+    }
+
+    /// Lets `threads` threads read a chunk each, piece by piece, without that one
+    /// drops what another reads.
+    pub(super) fn make_room(&mut self, threads: usize) {
+        let decoded = (0..self.count()).filter(|number| !self.is_kept(*number));
+        let largest = decoded.map(|number| self.size(number)).max();
+        let needed = largest.unwrap_or(0).saturating_mul(threads as u64);
+        self.room = self.room.max(needed);
+    }
+
+    /// Whether a chunk is read from a spool.
+    fn is_kept(&self, number: usize) -> bool {
+        match &self.kind {
+            Kind::Entries(entries) => entries.is_kept(number),
+            Kind::Frames(_) | Kind::Blocks(_) => false,
         }
     }
 
@@ -130,7 +150,7 @@ impl Chunks {
         };
         decoded.push((number, Arc::clone(&slot)));
         let mut bytes: u64 = decoded.iter().map(|(chunk, _)| self.size(*chunk)).sum();
-        while decoded.len() > 1 && (bytes > REMEMBERED || decoded.len() > MOST) {
+        while decoded.len() > 1 && (bytes > self.room || decoded.len() > MOST) {
             let (oldest, _) = decoded.remove(0);
             bytes -= self.size(oldest);
         }
@@ -218,11 +238,8 @@ impl Chunks {
         for &(start, length) in wanted.iter().filter(|(_, length)| *length > 0) {
             is_read[self.at(start)..=self.at(start + length - 1)].fill(true);
         }
-        let is_kept = |number: usize| match &self.kind {
-            Kind::Entries(entries) => entries.is_kept(number),
-            Kind::Frames(_) | Kind::Blocks(_) => false,
-        };
-        let unread = (0..self.count()).filter(|number| !is_read[*number] && !is_kept(*number));
+        let is_unread = |number: &usize| !is_read[*number] && !self.is_kept(*number);
+        let unread = (0..self.count()).filter(is_unread);
         self.each(unread, manner, &|_, _| Ok(()))?;
         self.check_rest(manner)
     }
@@ -281,4 +298,49 @@ impl Scratch {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    fn chunks(count: u64, size: u64) -> Chunks {
+        let index = Index {
+            members: Vec::new(),
+            contents: Vec::new(),
+            parts: Vec::new(),
+        };
+        let starts = (0..=count).map(|number| number * size).collect();
+        Chunks::new(tempfile::tempfile().unwrap(), starts, Kind::Frames(index))
+    }
+
+    #[test]
+    fn what_would_be_decoded_again_and_again_is_kept() {
+        let in_order: Vec<Stored> = (0..400).map(|at| (at * MIB / 4, MIB / 4)).collect();
+        let to_and_fro: Vec<Stored> = (0..400)
+            .map(|at| ((at % 2 * 99 * MIB) + at * 100, 100))
+            .collect();
+        let cut = [(0, 100 * MIB)];
+        for (count, wanted, order, is_costly) in [
+            (100, &in_order[..], Order::Once, false),
+            (100, &cut, Order::Once, false),
+            (100, &to_and_fro, Order::Once, true),
+            (100, &in_order, Order::Any, true),
+            (30, &[], Order::Any, false),
+        ] {
+            let found = chunks(count, MIB).is_costly(wanted, order);
+            assert_eq!(found, is_costly, "{count} {order:?}");
+        }
+    }
+
+    #[test]
+    fn every_thread_has_room_for_a_chunk() {
+        let mut chunks = chunks(3, 16 * MIB);
+        chunks.make_room(2);
+        assert_eq!(chunks.room, REMEMBERED);
+        chunks.make_room(16);
+        assert_eq!(chunks.room, 256 * MIB);
+    }
 }

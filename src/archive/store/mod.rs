@@ -82,7 +82,8 @@ impl Store {
             Store::Chunks(chunks) if chunks.is_costly(wanted, order) => {
                 chunks.keep(spool()?, manner).map(Store::Kept)
             }
-            Store::Chunks(chunks) => {
+            Store::Chunks(mut chunks) => {
+                chunks.make_room(manner.threads);
                 chunks.check_unread(wanted, manner)?;
                 Ok(Store::Chunks(chunks))
             }

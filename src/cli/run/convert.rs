@@ -25,7 +25,8 @@ pub(super) fn run(arguments: &ConvertArgs) -> Result<u8, Failure> {
     }
     let output = &arguments.output;
     if to_pipe {
-        options::check_standard_output("convert to", output.json, arguments.dry_run)?;
+        let hint = "the name of a file in place of - writes the archive there";
+        options::check_standard_output("convert to", hint, output.json, arguments.dry_run)?;
     }
     let options = convert_options(arguments, to_pipe)?;
     let interrupt = Interrupt::listen()?;

@@ -95,22 +95,24 @@ pub(super) fn limits(asked: &Asked) -> Limits {
     limits
 }
 
-/// Standard output takes an archive alone, and no terminal takes one.
+/// Standard output takes an archive alone, and no terminal takes one; `hint` says
+/// how a file gets it.
 pub(super) fn check_standard_output(
     operation: &str,
+    hint: &str,
     has_json: bool,
     is_dry_run: bool,
 ) -> Result<(), Failure> {
     if has_json {
         return Err(Failure::Usage(format!(
             "{operation} `-`: standard output can't have the archive and --json\n\
-             hint: a file can have the archive"
+             hint: {hint}"
         )));
     }
     if !is_dry_run && io::stdout().is_terminal() {
         return Err(Failure::Usage(format!(
             "{operation} `-`: standard output is a terminal\n\
-             hint: name a file, or put a pipe behind it"
+             hint: {hint}; a pipe can follow"
         )));
     }
     Ok(())

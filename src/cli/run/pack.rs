@@ -17,7 +17,8 @@ use crate::cli::render;
 pub(super) fn run(arguments: &PackArgs) -> Result<u8, Failure> {
     let is_stream = arguments.file.as_os_str() == "-";
     if is_stream {
-        options::check_standard_output("pack to", arguments.output.json, arguments.dry_run)?;
+        let hint = "-o FILE writes the archive to a file";
+        options::check_standard_output("pack to", hint, arguments.output.json, arguments.dry_run)?;
     }
     let options = pack_options(arguments)?;
     let interrupt = Interrupt::listen()?;
