@@ -6,12 +6,14 @@ use crate::codec::Decompressor;
 use crate::entry::Member;
 use crate::error::Refusal;
 use crate::format::ReadAt;
-use crate::format::bcp::{Content, Index, Manifest, Piece, StreamReader, decode_start, unfilter};
+use crate::format::bcp::{
+    Content, Index, Manifest, Piece, StreamReader, decode_start, keep_all, unfilter,
+};
 
 /// All members of an archive that comes as a stream, which is read to its end, and
 /// its root hash.
 pub(crate) fn stream_members(reader: impl Read) -> Result<(Vec<Member>, [u8; 32]), Refusal> {
-    let (mut reader, manifest) = StreamReader::new(reader, &|_| Ok(()))?;
+    let (mut reader, manifest) = StreamReader::new(reader, &mut keep_all)?;
     let mut hashes = Vec::new();
     while let Some(block) = reader.next_block(&manifest)? {
         hashes.push(block.hash());
@@ -253,7 +255,7 @@ mod tests {
     /// extracting do, its blocks, and its members with a seek in each.
     fn read_everything(source: &dyn ReadAt, length: u64) -> Result<Vec<u8>, Refusal> {
         assert!(has_trailer(source, length)?);
-        let index = read_index(source, length, &|_| Ok(()))?;
+        let index = read_index(source, length, &mut keep_all)?;
         index.check_unknown(source)?;
         let (mut payload, mut raw, mut all) = (Vec::new(), Vec::new(), Vec::new());
         let mut decompressor = Decompressor::new();

@@ -425,7 +425,7 @@ impl Indexed {
     }
 
     fn of_bcp(file: &File, length: u64) -> Result<Self, Refusal> {
-        let index = bcp::read_index(file, length, &|_| Ok(()))?;
+        let index = bcp::read_index(file, length, &mut bcp::keep_all)?;
         let entries = index.layout.manifest.entries.iter();
         let members = entries.map(|entry| entry.member.clone()).collect();
         Ok(Self::new(members, Places::Blocks(Box::new(index))))

@@ -14,7 +14,7 @@ mod tables;
 mod write;
 
 pub(crate) use layout::{BlockCodec, MAGIC, MAX_BLOCK, Row};
-pub(crate) use manifest::{Content, Entry, Filter, Hint, Manifest};
+pub(crate) use manifest::{Claim, Content, Entry, Filter, Hint, Manifest, Verdict, keep_all};
 pub(crate) use pieces::{Layout, Piece, filter, unfilter};
 pub(crate) use read::{Index, decode_block, decode_start, has_trailer, read_index};
 pub(crate) use stream::{Block, StreamReader};
