@@ -219,7 +219,7 @@ mod tests {
 
     /// Two files: one that three blocks share, one with holes.
     fn archive() -> Vec<u8> {
-        let cut: Vec<u8> = (0..700_u32).map(|n| (n * n >> 3) as u8).collect();
+        let cut: Vec<u8> = (0..700_u32).map(|n| ((n * n) >> 3) as u8).collect();
         let content = |stored: &[u8], size, filter, extents| Content {
             size,
             hash: *blake3::hash(stored).as_bytes(),

@@ -99,6 +99,8 @@ impl Intake<'_> {
         };
         let total = self.tree.counts.total();
         let report = || progress.report(&site.counters.status(Phase::Extracting, total));
+        // One job makes the folders in one folder.
+        let threads = threads.min(inside.len());
         pool::run(threads, [NodeId::ROOT], work, report)?;
         Ok(())
     }

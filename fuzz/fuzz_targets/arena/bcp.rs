@@ -150,7 +150,7 @@ fn content(script: &mut Script<'_>, rows: &mut Rows, number: usize) -> Content {
     let fill = |at: usize| match (at + seed) % 7 {
         0 => 0xE8,
         3 | 4 => 0,
-        _ => (at * seed >> 3) as u8,
+        _ => ((at * seed) >> 3) as u8,
     };
     let stored: Vec<u8> = (0..length).map(fill).collect();
     rows.content(&stored);

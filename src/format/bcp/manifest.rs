@@ -57,6 +57,7 @@ pub(crate) struct Entry {
 }
 
 /// What a manifest claims, before it takes memory.
+#[derive(Clone, Copy)]
 pub(crate) enum Claim<'m> {
     /// There are so many entries.
     Entries(u64),
