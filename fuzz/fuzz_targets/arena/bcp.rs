@@ -6,7 +6,7 @@ use std::path::Path;
 
 use bundlecp::archive::Archive;
 use bundlecp::list::{self, Listed};
-use bundlecp::{Silent, extract};
+use bundlecp::{EntryKind, Silent, extract};
 
 use super::{archive, look, options, remove, root};
 use made::{FILE, FOLDER, HARD_LINK, LINK, Parts, Rows, Section};
@@ -393,6 +393,31 @@ pub(crate) fn extract(bytes: &[u8]) {
     assert_eq!(before, look());
     if let (Ok(filed), Ok(piped)) = (filed, piped) {
         assert_eq!(filed.root_hash, piped.root_hash);
+        extract_one(options);
+    }
+}
+
+/// Extracts single files of an archive that can be extracted: what comes out is that
+/// file alone, with the bytes that a reader finds.
+fn extract_one(mut options: extract::Options) {
+    let destination = root().join("above/destination");
+    let opened = Archive::open(&archive()).expect("it was extracted");
+    let entries = opened.entries().expect("it has an index");
+    let files = entries
+        .iter()
+        .filter(|one| one.entry.kind == EntryKind::File);
+    for file in files.take(3) {
+        let path = file.entry.path.to_path_buf();
+        let only = path.clone();
+        options.select = Some(Box::new(move |path| path == only));
+        let done = extract::extract(&archive(), &destination, &options, &Silent);
+        assert_eq!(done.expect("it came with the others").files, 1);
+        let mut content = Vec::new();
+        let mut reader = opened.member(&path).expect("it is a file");
+        reader.read_to_end(&mut content).expect("it was extracted");
+        let found = std::fs::read(destination.join(&path)).expect("it was extracted");
+        assert!(found == content, "{}", path.display());
+        remove(&destination);
     }
 }
 

@@ -183,7 +183,7 @@ fn read_entries(
     let kinds = values::<1>(columns.needed(column::KINDS)?, count)?;
     let parents = values::<4>(columns.needed(column::PARENTS)?, count)?;
     let lengths = values::<4>(columns.needed(column::NAME_LENGTHS)?, count)?;
-    let mut names = Heap(columns.needed(column::NAMES)?);
+    let names = columns.needed(column::NAMES)?;
     let modes = values::<2>(columns.needed(column::MODES)?, count)?;
     let mut reader = Reader {
         contents,
@@ -200,50 +200,27 @@ fn read_entries(
     let mut tree = Tree {
         kinds,
         parents,
-        names: names.0,
-        starts: Vec::with_capacity(count),
+        names,
+        starts: check_names(parents, lengths, names)?,
+        depths: Vec::with_capacity(count),
     };
     let mut kept = Kept {
         entries: Vec::with_capacity(count),
         numbers: Vec::with_capacity(count),
     };
-    let mut depths: Vec<u32> = Vec::with_capacity(count);
-    let mut siblings = Siblings::new(count);
     let mut path = CurrentPath::default();
     for number in 0..count {
-        let length = u32::from_le_bytes(lengths[number]) as usize;
-        tree.starts.push(tree.names.len() - names.0.len());
-        let name = names.take(length)?;
-        let is_name = !name.is_empty() && memchr::memchr2(b'/', 0, name).is_none();
-        if !is_name || name == b"." || name == b".." {
-            return Err(Refusal::new(ErrorKind::Unsafe, "a name of it is none"));
-        }
         let parent = u32::from_le_bytes(parents[number]);
-        siblings.add(parent, name);
-        let depth = match parent.checked_sub(1).map(|above| above as usize) {
-            None => 1,
-            Some(above) if tree.has(above, FOLDER, number) => depths[above] + 1,
-            Some(_) => {
-                let cause = "an entry stands in what is no folder before it";
-                return Err(Refusal::malformed(cause));
-            }
-        };
-        if depth > MAX_DEPTH {
-            return Err(over("it has folders deeper than 1,024"));
-        }
-        depths.push(depth);
-        let full = path.step_to(&tree, parent, name);
+        let depth = tree.depth_below(parent, number)?;
+        tree.depths.push(depth);
+        let full = path.step_to(&tree, parent, number);
         let entry = reader.entry(kinds[number][0], full, modes[number], &tree)?;
         path.bytes = match judge(Claim::Entry(&entry.member))? {
             Verdict::LeaveOut => entry.member.path,
             Verdict::Keep => kept.push(number, entry),
         };
     }
-    names.finish()?;
     reader.finish()?;
-    if !siblings.are_sorted {
-        check_unique(parents, lengths, columns.needed(column::NAMES)?)?;
-    }
     read_attributes(columns, count, &mut kept)?;
     read_owners(columns, count, &mut kept)?;
     Ok(kept.entries)
@@ -277,8 +254,10 @@ struct Tree<'t> {
     kinds: &'t [[u8; 1]],
     parents: &'t [[u8; 4]],
     names: &'t [u8],
-    /// Where the names begin of the entries that were read.
-    starts: Vec<usize>,
+    /// Where the names begin, and the last one ends.
+    starts: Vec<u32>,
+    /// How deep the entries stand that were read, one at the top being 1.
+    depths: Vec<u32>,
 }
 
 impl Tree<'_> {
@@ -287,7 +266,27 @@ impl Tree<'_> {
         number < end && self.kinds[number][0] & KIND == kind
     }
 
-    /// Appends the path of an entry that was read, and is not the last, to `path`.
+    /// The depth of the entry `number`, which has this parent.
+    fn depth_below(&self, parent: u32, number: usize) -> Result<u32, Refusal> {
+        let depth = match parent.checked_sub(1).map(|above| above as usize) {
+            None => 1,
+            Some(above) if self.has(above, FOLDER, number) => self.depths[above] + 1,
+            Some(_) => {
+                let cause = "an entry stands in what is no folder before it";
+                return Err(Refusal::malformed(cause));
+            }
+        };
+        match depth > MAX_DEPTH {
+            true => Err(over("it has folders deeper than 1,024")),
+            false => Ok(depth),
+        }
+    }
+
+    fn name(&self, number: usize) -> &[u8] {
+        &self.names[self.starts[number] as usize..self.starts[number + 1] as usize]
+    }
+
+    /// Appends the path of an entry that was read to `path`.
     fn write_path(&self, number: usize, path: &mut Vec<u8>) {
         let above = |number: &usize| {
             let parent = u32::from_le_bytes(self.parents[*number]);
@@ -299,7 +298,7 @@ impl Tree<'_> {
             if step > 0 {
                 path.push(b'/');
             }
-            path.extend_from_slice(&self.names[self.starts[number]..self.starts[number + 1]]);
+            path.extend_from_slice(self.name(number));
         }
     }
 }
@@ -314,8 +313,8 @@ struct CurrentPath {
 }
 
 impl CurrentPath {
-    /// Takes the path of `name` in the folder that `parent` stands for, which was read.
-    fn step_to(&mut self, tree: &Tree<'_>, parent: u32, name: &[u8]) -> Vec<u8> {
+    /// Takes the path of the entry `number`, which has this parent, one that was read.
+    fn step_to(&mut self, tree: &Tree<'_>, parent: u32, number: usize) -> Vec<u8> {
         let mut bytes = std::mem::take(&mut self.bytes);
         if parent != self.parent {
             bytes.clear();
@@ -326,42 +325,55 @@ impl CurrentPath {
             (self.parent, self.inside) = (parent, bytes.len());
         }
         bytes.truncate(self.inside);
-        bytes.extend_from_slice(name);
+        bytes.extend_from_slice(tree.name(number));
         bytes
     }
 }
 
-/// Watches whether the names of each folder come in the order of their bytes, as
-/// archives have them that were made here: then none comes twice.
-struct Siblings<'t> {
-    /// The last name in each folder, by what its members have as parent.
-    last: Vec<&'t [u8]>,
-    are_sorted: bool,
-}
-
-impl<'t> Siblings<'t> {
-    fn new(entries: usize) -> Self {
-        Self {
-            last: vec![&[]; entries + 1],
-            are_sorted: true,
+/// Checks the names of all entries, before anything is made of them. Returns where each
+/// begins, and where the last one ends.
+///
+/// Where those in each folder come in the order of their bytes, as in archives that
+/// were made here, none comes twice.
+fn check_names(
+    parents: &[[u8; 4]],
+    lengths: &[[u8; 4]],
+    names: &[u8],
+) -> Result<Vec<u32>, Refusal> {
+    let mut starts: Vec<u32> = Vec::with_capacity(parents.len() + 1);
+    // The last entry of each folder, by what its members have as parent; counted from 1.
+    let mut last = vec![0_u32; parents.len() + 1];
+    let (mut rest, mut are_sorted) = (Heap(names), true);
+    for (number, (parent, length)) in parents.iter().zip(lengths).enumerate() {
+        let start = names.len() - rest.0.len();
+        let name = rest.take(u32::from_le_bytes(*length) as usize)?;
+        let is_name = !name.is_empty() && memchr::memchr2(b'/', 0, name).is_none();
+        if !is_name || name == b"." || name == b".." {
+            return Err(Refusal::new(ErrorKind::Unsafe, "a name of it is none"));
+        }
+        starts.push(start as u32);
+        // That a parent is there is checked later.
+        if let Some(last) = last.get_mut(u32::from_le_bytes(*parent) as usize) {
+            if let Some(before) = last.checked_sub(1).map(|before| before as usize) {
+                let (from, to) = (starts[before] as usize, starts[before + 1] as usize);
+                are_sorted &= &names[from..to] < name;
+            }
+            *last = number as u32 + 1;
         }
     }
-
-    /// Adds a name; a parent that there isn't is refused elsewhere.
-    fn add(&mut self, parent: u32, name: &'t [u8]) {
-        if let Some(last) = self.last.get_mut(parent as usize) {
-            self.are_sorted &= *last < name;
-            *last = name;
-        }
+    starts.push(names.len() as u32);
+    rest.finish()?;
+    match are_sorted {
+        true => Ok(starts),
+        false => check_unique(parents, names, &starts).map(|()| starts),
     }
 }
 
 /// Checks that no folder has a name twice, whatever their order.
-fn check_unique(parents: &[[u8; 4]], lengths: &[[u8; 4]], names: &[u8]) -> Result<(), Refusal> {
-    let mut names = Heap(names);
+fn check_unique(parents: &[[u8; 4]], names: &[u8], starts: &[u32]) -> Result<(), Refusal> {
     let mut taken: HashSet<([u8; 4], &[u8])> = HashSet::with_capacity(parents.len());
-    for (parent, length) in parents.iter().zip(lengths) {
-        let name = names.take(u32::from_le_bytes(*length) as usize)?;
+    for (parent, range) in parents.iter().zip(starts.windows(2)) {
+        let name = &names[range[0] as usize..range[1] as usize];
         if !taken.insert((*parent, name)) {
             return Err(Refusal::malformed("a folder has a name twice"));
         }
@@ -436,7 +448,7 @@ impl Reader<'_, '_> {
             MemberKind::Hardlink => {
                 let first = next(&mut self.first_names).map(u32::from_le_bytes)? as usize;
                 // The last one that was read is this one.
-                if !tree.has(first, FILE, tree.starts.len() - 1) {
+                if !tree.has(first, FILE, tree.depths.len() - 1) {
                     let cause = "a hard link names what is no file before it";
                     return Err(Refusal::malformed(cause));
                 }
