@@ -14,7 +14,8 @@
 //!   a bundle. Every copy does the same before it writes the first byte.
 //! - [`pack::pack`] and [`extract::extract`] do the same by way of an archive:
 //!   tar, plain or compressed, zip, and our own `.bcp`. [`archive::Archive`]
-//!   reads single members, [`list::list`] says what there is.
+//!   reads single members, of a `.bcp` from any place; [`list::list`] says what
+//!   there is.
 //! - [`convert::convert`] makes an archive of one of these formats from one of
 //!   another, without unpacking it, and tells what the new one can't hold.
 //! - [`verify::verify`] compares two trees, in folders or archives, and tells a

@@ -247,14 +247,17 @@ fn one_member_of_a_block_is_that_member_and_its_folders() {
     assert!(error.cause().contains("hard link"), "{error:?}");
 }
 
+/// A lie about the sample, and its name.
+type Lie = (&'static str, fn(&mut Rows));
+
 #[test]
 fn a_choice_lets_no_lie_of_the_manifest_pass() {
     let scratch = Scratch::new();
-    let lies: [(&str, fn(&mut Rows)); 4] = [
+    let lies: [Lie; 4] = [
         ("below a link", |rows| rows.parents[6] = 4),
         ("below a file", |rows| rows.parents[6] = 3),
         ("an unsafe name of another", |rows| {
-            rows.names[5] = b"..".to_vec()
+            rows.names[5] = b"..".to_vec();
         }),
         ("a name twice, apart", |rows| {
             rows.names[5] = b"program".to_vec();

@@ -22,6 +22,9 @@ fn inputs_of_the_fuzzers_do_no_harm() {
         let target = entry.path().parent().unwrap().file_name().unwrap();
         match target.to_str().unwrap() {
             "links" => arena::extract_and_resolve(&arena::tar_of(&bytes)),
+            "bcp_index" => arena::bcp::open(&arena::bcp::of_parts(&bytes)),
+            "bcp_seek" => arena::bcp::seek(&bytes),
+            "bcp_extract" => arena::bcp::extract(&arena::bcp::of_script(&bytes).archive),
             "plan_tar" | "plan_zip" | "extract" => {
                 let bytes = arena::with_checksums(&bytes);
                 arena::list(&bytes);

@@ -9,6 +9,7 @@ mod common;
 use std::ops::ControlFlow;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use bundlecp::copy::{Options, Outcome, copy};
 use bundlecp::{Error, ErrorKind, Existing, Phase, Progress, Silent, Status};
@@ -177,9 +178,13 @@ fn a_copy_that_fails_leaves_everything_as_it_was() {
             }
             let before = seen(&scratch);
             let mut options = options(existing);
-            let late = scratch.path("src/app/lib/late");
-            let made = late.clone();
-            during_scan(&mut options, "lib/only-app", move || file(&made, "x"));
+            let lib = scratch.path("src/app/lib");
+            let (count, made) = (AtomicU32::new(0), lib.clone());
+            // On a disk that is more than half full, the source is listed twice.
+            during_scan(&mut options, "lib/only-app", move || {
+                let number = count.fetch_add(1, Ordering::Relaxed);
+                file(made.join(format!("late{number}")), "x");
+            });
             let error = copy_names(&scratch, sources, &options).unwrap_err();
             let context = format!("{existing:?} of {sources:?}");
             assert_eq!(
@@ -187,7 +192,9 @@ fn a_copy_that_fails_leaves_everything_as_it_was() {
                 ErrorKind::SourceChanged,
                 "{context}: {error:?}"
             );
-            std::fs::remove_file(late).unwrap();
+            for late in names(&lib).iter().filter(|name| name.starts_with("late")) {
+                std::fs::remove_file(lib.join(late)).unwrap();
+            }
             build::age(&scratch.path("src"));
             before.assert_same(&seen(&scratch), &context);
         }

@@ -6,12 +6,14 @@ use crate::codec::Decompressor;
 use crate::entry::Member;
 use crate::error::Refusal;
 use crate::format::ReadAt;
-use crate::format::bcp::{Content, Index, Manifest, Piece, Restorer, StreamReader, decode_start};
+use crate::format::bcp::{
+    Content, Index, Manifest, Piece, Restorer, StreamReader, decode_start, keep_all,
+};
 
 /// All members of an archive that comes as a stream, which is read to its end, and
 /// its root hash.
 pub(crate) fn stream_members(reader: impl Read) -> Result<(Vec<Member>, [u8; 32]), Refusal> {
-    let (mut reader, manifest) = StreamReader::new(reader, &|_| Ok(()))?;
+    let (mut reader, manifest) = StreamReader::new(reader, &mut keep_all)?;
     let mut hashes = Vec::new();
     while let Some(block) = reader.next_block(&manifest)? {
         hashes.push(block.hash());
@@ -224,7 +226,7 @@ mod tests {
 
     /// Two files: one that three blocks share, one with holes.
     fn archive() -> Vec<u8> {
-        let cut: Vec<u8> = (0..700_u32).map(|n| (n * n >> 3) as u8).collect();
+        let cut: Vec<u8> = (0..700_u32).map(|n| ((n * n) >> 3) as u8).collect();
         let content = |stored: &[u8], size, filter, extents| Content {
             size,
             hash: *blake3::hash(stored).as_bytes(),
@@ -260,7 +262,7 @@ mod tests {
     /// extracting do, its blocks, and its members with a seek in each.
     fn read_everything(source: &dyn ReadAt, length: u64) -> Result<Vec<u8>, Refusal> {
         assert!(has_trailer(source, length)?);
-        let index = read_index(source, length, &|_| Ok(()))?;
+        let index = read_index(source, length, &mut keep_all)?;
         index.check_unknown(source)?;
         let (mut payload, mut raw, mut all) = (Vec::new(), Vec::new(), Vec::new());
         let mut decompressor = Decompressor::new();

@@ -87,9 +87,10 @@ enum Places {
 /// The content of one member, from its first byte to its last.
 ///
 /// Reading fails with [`InvalidData`] or [`UnexpectedEof`] where the archive is
-/// damaged; the error's inner one is an [`Error`] that names the archive. With the last byte, everything was checked that the archive has to
-/// check it by: sizes always, in zips and our own `.tar.zst` checksums too. The
-/// checksums of other compressed tars stand behind members that aren't read.
+/// damaged; the inner error is an [`Error`] that names the archive. With the last
+/// byte, everything was checked that the archive has to check it by: sizes always,
+/// in zips, `.bcp` and our own `.tar.zst` checksums too. The checksums of other
+/// compressed tars stand behind members that aren't read.
 ///
 /// [`InvalidData`]: io::ErrorKind::InvalidData
 /// [`UnexpectedEof`]: io::ErrorKind::UnexpectedEof
@@ -425,7 +426,7 @@ impl Indexed {
     }
 
     fn of_bcp(file: &File, length: u64) -> Result<Self, Refusal> {
-        let index = bcp::read_index(file, length, &|_| Ok(()))?;
+        let index = bcp::read_index(file, length, &mut bcp::keep_all)?;
         let entries = index.layout.manifest.entries.iter();
         let members = entries.map(|entry| entry.member.clone()).collect();
         Ok(Self::new(members, Places::Blocks(Box::new(index))))

@@ -8,7 +8,7 @@ use std::io::Read;
 use crate::codec::{Codec, DecodeOptions, decoder};
 use crate::entry::Member;
 use crate::error::{Refusal, Result};
-use crate::format::bcp::read_index;
+use crate::format::bcp::{keep_all, read_index};
 use crate::format::tar;
 
 use super::tar_stream::{Piece, Step, TarStream};
@@ -34,7 +34,7 @@ pub(crate) fn for_each(
             members.into_iter().try_for_each(each)?;
         }
         (Kind::Bcp, Input::File(file, length)) => {
-            let index = read_index(&file, length, &|_| Ok(())).map_err(refused)?;
+            let index = read_index(&file, length, &mut keep_all).map_err(refused)?;
             let members = super::bcp::into_members(index.layout.manifest);
             members.into_iter().try_for_each(each)?;
             return Ok(Some(index.root_hash));

@@ -137,7 +137,12 @@ fn read_zip(file: File, length: u64, tree: &mut Tree<'_>) -> Result<Contents, Re
 }
 
 fn read_bcp(file: File, length: u64, tree: &mut Tree<'_>) -> Result<Contents, Refusal> {
-    let index = bcp::read_index(&file, length, &|entries| tree.meter.check_entries(entries))?;
+    let index = bcp::read_index(&file, length, &mut |claim| {
+        if let bcp::Claim::Entries(entries) = claim {
+            tree.meter.check_entries(entries)?;
+        }
+        Ok(bcp::Verdict::Keep)
+    })?;
     let starts = index.layout.content_starts();
     for entry in &index.layout.manifest.entries {
         let Some(node) = tree.accept(&entry.member)? else {

@@ -15,7 +15,7 @@ use crate::dest::writer::{NewFile, Shared, Site, Writer};
 use crate::entry::placed;
 use crate::error::{Error, Refusal, Result};
 use crate::format::bcp::{
-    Block, Index, Layout, Piece, Restorer, StreamReader, decode_start, read_index,
+    Block, Claim, Index, Layout, Piece, Restorer, StreamReader, decode_start, read_index,
 };
 use crate::plan::NodeId;
 use crate::pool::{self, Queue};
@@ -40,8 +40,9 @@ pub(super) fn extract(
     threads: usize,
     progress: &dyn Progress,
 ) -> Result<()> {
-    let allows = |entries| intake.tree.meter.check_entries(entries);
-    let index = read_index(file, length, &allows).map_err(|refusal| intake.refused(refusal))?;
+    let mut judge = |claim: Claim<'_>| intake.tree.judge(claim);
+    let index = read_index(file, length, &mut judge);
+    let index = index.map_err(|refusal| intake.refused(refusal))?;
     intake.root_hash = Some(index.root_hash);
     let slots = plan(&index.layout, intake, check)?;
     let announced = intake.tree.meter.check_announced(length);
@@ -113,7 +114,7 @@ fn plan(
     let mut slots: Slots = Vec::new();
     slots.resize_with(layout.manifest.contents.len(), Vec::new);
     for (number, entry) in layout.manifest.entries.iter().enumerate() {
-        let accepted = intake.accept_plain(&entry.member)?;
+        let accepted = intake.accept(&entry.member)?;
         let (Accepted::File(node), Some(content)) = (accepted, entry.content) else {
             continue;
         };
@@ -271,8 +272,8 @@ pub(super) fn extract_stream(
     threads: usize,
     progress: &dyn Progress,
 ) -> Result<()> {
-    let allows = |entries| intake.tree.meter.check_entries(entries);
-    let opened = StreamReader::new(reader, &allows);
+    let mut judge = |claim: Claim<'_>| intake.tree.judge(claim);
+    let opened = StreamReader::new(reader, &mut judge);
     let (reader, manifest) = opened.map_err(|refusal| intake.refused(refusal))?;
     let layout = Layout::new(manifest);
     let slots = plan(&layout, intake, check)?;

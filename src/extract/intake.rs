@@ -54,16 +54,6 @@ pub(super) enum Mode {
 }
 
 impl Intake<'_> {
-    /// As [`accept`](Self::accept), for a member whose path is names with one slash
-    /// between them, as its format's reader has checked: to leave one out takes little.
-    pub(super) fn accept_plain(&mut self, member: &Member) -> Result<Accepted> {
-        match self.tree.leaves_out(member) {
-            Ok(true) => Ok(Accepted::LeftOut),
-            Ok(false) => self.accept(member),
-            Err(refusal) => Err(self.refused(refusal)),
-        }
-    }
-
     /// Takes the next member of the archive.
     pub(super) fn accept(&mut self, member: &Member) -> Result<Accepted> {
         let is_link = member.kind == MemberKind::Symlink;
@@ -109,6 +99,8 @@ impl Intake<'_> {
         };
         let total = self.tree.counts.total();
         let report = || progress.report(&site.counters.status(Phase::Extracting, total));
+        // One job makes the folders in one folder.
+        let threads = threads.min(inside.len());
         pool::run(threads, [NodeId::ROOT], work, report)?;
         Ok(())
     }

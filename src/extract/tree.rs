@@ -13,6 +13,7 @@ use crate::dest::looks_staged;
 use crate::dest::writer::NewFile;
 use crate::entry::{Entry, Member, MemberKind};
 use crate::error::{ErrorKind, Refusal, Result};
+use crate::format::bcp::{Claim, Verdict};
 use crate::handles::Folder;
 use crate::plan::NodeId;
 use crate::plan::members::{Added, Members, names_of};
@@ -116,17 +117,22 @@ impl<'o> Tree<'o> {
         }
     }
 
-    /// Counts a member whose path is plain if it isn't chosen, and is left out for
-    /// that alone. `false` leaves everything to [`accept`](Self::accept).
-    pub(super) fn leaves_out(&mut self, member: &Member) -> Result<bool, Refusal> {
-        let Some(select) = self.choice.select else {
-            return Ok(false);
+    /// Judges what the manifest of a `.bcp` claims, whose paths are names with one slash
+    /// between them: entries that aren't chosen are counted, and cost no more.
+    pub(super) fn judge(&mut self, claim: Claim<'_>) -> Result<Verdict, Refusal> {
+        let member = match claim {
+            Claim::Entries(count) => {
+                self.meter.check_entries(count)?;
+                return Ok(Verdict::Keep);
+            }
+            Claim::Entry(member) => member,
         };
-        if self.choice.strip_components > 0 || select(&sys::bytes_to_path(&member.path)) {
-            return Ok(false);
+        let is_chosen = |select: &Select| select(&sys::bytes_to_path(&member.path));
+        if self.choice.strip_components > 0 || self.choice.select.is_none_or(is_chosen) {
+            return Ok(Verdict::Keep);
         }
         self.meter.count(member)?;
-        Ok(true)
+        Ok(Verdict::LeaveOut)
     }
 
     /// Takes the next member of the archive into the tree. Folders that have to

@@ -10,7 +10,7 @@ use crate::codec::Decompressor;
 use crate::entry::placed;
 use crate::error::{Refusal, Result};
 use crate::format::bcp::{
-    Content, Layout, Piece, Restorer, StreamReader, decode_block, read_index,
+    Content, Layout, Piece, Restorer, StreamReader, decode_block, keep_all, read_index,
 };
 use crate::plan::NodeId;
 use crate::pool::{self, Queue};
@@ -27,7 +27,7 @@ pub(super) fn read(
     task: &Task<'_>,
     progress: &dyn Progress,
 ) -> Result<Packed> {
-    let index = read_index(file, length, &|_| Ok(())).map_err(task.refused)?;
+    let index = read_index(file, length, &mut keep_all).map_err(task.refused)?;
     index.check_unknown(file).map_err(task.refused)?;
     let layout = &index.layout;
     let (mut packed, nodes) = accept(layout, task)?;
@@ -77,7 +77,7 @@ pub(super) fn read_stream(
     task: &Task<'_>,
     progress: &dyn Progress,
 ) -> Result<Packed> {
-    let (reader, manifest) = StreamReader::new(reader, &|_| Ok(())).map_err(task.refused)?;
+    let (reader, manifest) = StreamReader::new(reader, &mut keep_all).map_err(task.refused)?;
     let layout = Layout::new(manifest);
     let (mut packed, nodes) = accept(&layout, task)?;
     let reader = Mutex::new(reader);

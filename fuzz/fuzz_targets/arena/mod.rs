@@ -2,6 +2,8 @@
 //! fuzzer made up.
 #![allow(dead_code, reason = "each target uses a part of this")]
 
+pub(crate) mod bcp;
+
 use std::io::Cursor;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};

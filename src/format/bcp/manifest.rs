@@ -123,13 +123,36 @@ pub(crate) struct Entry {
     pub hint: Hint,
 }
 
-/// Says whether an archive may have so many entries.
-pub(crate) type Allows<'a> = &'a dyn Fn(u64) -> Result<(), Refusal>;
+/// What a manifest claims, before it takes memory.
+#[derive(Clone, Copy)]
+pub(crate) enum Claim<'m> {
+    /// There are so many entries.
+    Entries(u64),
+    /// There is this one. Attributes and owner are not known yet.
+    Entry(&'m Member),
+}
+
+/// What becomes of a claim that isn't refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Keep,
+    /// The manifest is checked as if the entry were kept, and hasn't got it then.
+    LeaveOut,
+}
+
+/// Judges claims.
+pub(crate) type Judge<'j> = &'j mut dyn FnMut(Claim<'_>) -> Result<Verdict, Refusal>;
+
+/// Judges for those who want all there is.
+pub(crate) fn keep_all(_: Claim<'_>) -> Result<Verdict, Refusal> {
+    Ok(Verdict::Keep)
+}
 
 /// All that an archive tells before its blocks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Manifest {
-    /// Each folder before what is in it.
+    /// Each folder before what is in it; those that a reader was to leave out are not
+    /// among them.
     pub entries: Vec<Entry>,
     pub contents: Vec<Content>,
     /// What each block decodes to, bytes.

@@ -16,7 +16,9 @@ mod write;
 
 pub(crate) use filters::{Restorer, filter, inflate};
 pub(crate) use layout::{BlockCodec, MAGIC, MAX_BLOCK, Row};
-pub(crate) use manifest::{Content, Entry, Filter, Hint, Inflated, Manifest};
+pub(crate) use manifest::{
+    Claim, Content, Entry, Filter, Hint, Inflated, Manifest, Verdict, keep_all,
+};
 pub(crate) use pieces::{Layout, Piece};
 pub(crate) use read::{Index, decode_block, decode_start, has_trailer, read_index};
 pub(crate) use stream::{Block, StreamReader};

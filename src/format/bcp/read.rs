@@ -7,7 +7,7 @@ use super::layout::{
     BLOCK, BLOCK_HEAD, BlockCodec, FOOTER, HEADER, MAGIC, MANIFEST, MAX_TABLES, ROW, Row, SECTION,
     Section, TRAILER, Trailer, check_header, is_section, root_hash, section_hash,
 };
-use super::manifest::{Allows, Manifest};
+use super::manifest::{Judge, Manifest};
 use super::pieces::Layout;
 use crate::codec::{Decompressor, frame_decoder, lzma};
 use crate::error::{ErrorKind, Refusal};
@@ -47,11 +47,11 @@ pub(crate) fn has_trailer(source: &dyn ReadAt, length: u64) -> Result<bool, Refu
     Ok(Trailer::is_one(&bytes))
 }
 
-/// Reads what an archive that ends at `length` holds, if `allows` lets it.
+/// Reads what an archive that ends at `length` holds, as far as `judge` wants it.
 pub(crate) fn read_index(
     source: &dyn ReadAt,
     length: u64,
-    allows: Allows<'_>,
+    judge: Judge<'_>,
 ) -> Result<Index, Refusal> {
     let short = || Refusal::truncated("it is shorter than it says");
     let mut bytes = [0; TRAILER];
@@ -76,7 +76,7 @@ pub(crate) fn read_index(
     };
     let mut payload = Vec::new();
     first.read(source, &mut payload, MAX_TABLES + MANIFEST_HEAD as u64)?;
-    let manifest = read_manifest(&payload, allows)?;
+    let manifest = read_manifest(&payload, judge)?;
     let is_block = |place: &&Place| place.row.section.kind == BLOCK;
     let (blocks, unknown): (Vec<Place>, Vec<Place>) = rest.iter().partition(is_block);
     if blocks.len() != manifest.blocks.len() {
@@ -251,7 +251,7 @@ fn read_at(source: &dyn ReadAt, buffer: &mut [u8], offset: u64) -> Result<(), Re
 }
 
 /// The manifest that a section's payload holds.
-pub(super) fn read_manifest(payload: &[u8], allows: Allows<'_>) -> Result<Manifest, Refusal> {
+pub(super) fn read_manifest(payload: &[u8], judge: Judge<'_>) -> Result<Manifest, Refusal> {
     let Some((head, data)) = payload.split_first_chunk::<MANIFEST_HEAD>() else {
         return Err(Refusal::malformed(
             "its manifest is shorter than its own head",
@@ -271,7 +271,7 @@ pub(super) fn read_manifest(payload: &[u8], allows: Allows<'_>) -> Result<Manife
             "its tables have another length than it says",
         ));
     }
-    Manifest::from_tables(&tables, allows)
+    Manifest::from_tables(&tables, judge)
 }
 
 /// Replaces `out` by what a block's `payload` decodes to, `raw` bytes.

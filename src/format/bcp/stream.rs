@@ -9,7 +9,7 @@ use super::layout::{
     BLOCK, FOOTER, HEADER, MANIFEST, MAX_TABLES, Row, Section, TRAILER, Trailer, check_header,
     is_section, root_hash, section_hash,
 };
-use super::manifest::{Allows, Manifest};
+use super::manifest::{Judge, Manifest};
 use super::read::{MANIFEST_HEAD, damaged, most_of_block, read_manifest, too_large};
 use crate::error::Refusal;
 
@@ -37,8 +37,8 @@ impl Block {
 }
 
 impl<R: Read> StreamReader<R> {
-    /// Reads header and manifest, if `allows` lets it.
-    pub(crate) fn new(input: R, allows: Allows<'_>) -> Result<(Self, Manifest), Refusal> {
+    /// Reads header and manifest, as far as `judge` wants it.
+    pub(crate) fn new(input: R, judge: Judge<'_>) -> Result<(Self, Manifest), Refusal> {
         let mut reader = Self {
             input,
             read: 0,
@@ -54,7 +54,7 @@ impl<R: Read> StreamReader<R> {
         let payload = reader.payload(section, MAX_TABLES + MANIFEST_HEAD as u64)?;
         let hash = section_hash(section, &payload);
         reader.rows.push(Row { section, hash });
-        Ok((reader, read_manifest(&payload, allows)?))
+        Ok((reader, read_manifest(&payload, judge)?))
     }
 
     /// Reads the next block, which is `manifest`'s; `None` behind the last.
