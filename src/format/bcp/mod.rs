@@ -15,7 +15,7 @@ mod tables;
 mod write;
 
 pub(crate) use filters::{Restorer, filter, inflate};
-pub(crate) use layout::{BlockCodec, MAGIC, MAX_BLOCK, Row};
+pub(crate) use layout::{BlockCodec, MAGIC, MAX_BLOCK, MAX_STREAMS, Row};
 pub(crate) use manifest::{Content, Entry, Filter, Hint, Inflated, Manifest};
 pub(crate) use pieces::{Layout, Piece};
 pub(crate) use read::{Index, decode_block, find_trailer, read_index};
