@@ -11,10 +11,12 @@ pub(crate) const IMAGE: usize = 3;
 pub(crate) const ZIPPED: std::ops::Range<usize> = 4..6;
 /// Those of a few KB, all of which come back.
 pub(crate) const SMALL: std::ops::Range<usize> = 0..23;
-/// 3, 4, 5 MiB and a byte less than 8 MiB, which come back.
-pub(crate) const LARGE: std::ops::Range<usize> = 23..27;
-/// 8 and 9 MiB, which are left as they are.
-pub(crate) const TOO_LARGE: std::ops::Range<usize> = 27..29;
+/// 3, 4 and 5 MiB, which come back.
+pub(crate) const LARGE: std::ops::Range<usize> = 23..26;
+/// 8 MiB less a byte, and 8 MiB, which come back.
+pub(crate) const LARGEST: std::ops::Range<usize> = 26..28;
+/// 9 MiB, which is left as it is.
+pub(crate) const TOO_LARGE: usize = 28;
 
 /// One stream, with zlib's header and checksum.
 #[derive(Clone, Copy)]

@@ -45,7 +45,7 @@ def rows():
         yield stream(image(1500), 6, window, 9, 1)
     yield stream(text(40000), 9, 15, 9, 0)
     yield stream(text(1500), 5, 15, 8, 1)
-    # Large ones: 3, 4, 5 and 8 MiB less a byte, that come back; 8 and 9 MiB, that are left.
+    # Large ones: 8 MiB are the most that is inflated.
     for size in 3 << 20, 4 << 20, 5 << 20, (8 << 20) - 1, 8 << 20, 9 << 20:
         piece = text(4)
         yield stream(text(5000) + piece * ((size - 5000) // 4) + piece[: size % 4])
