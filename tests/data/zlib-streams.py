@@ -34,8 +34,9 @@ def stream(data, level=6, window=15, memory=8, strategy=0):
 def rows():
     # First what the golden archive holds, which has to stay.
     for level in 1, 6, 9:
-        yield stream(text(2500), level)
-    yield stream(image(3000), 9, 12, 9, 1)
+        yield stream(text(9000), level)
+    # More symbols than a block of memory level 8 has.
+    yield stream(bytes(random.choices(range(12), k=20000)), 9, 12, 9, 1)
     for level in 6, 4:
         yield stream(text(2000), level)
     # Every level, and every window.
