@@ -11,8 +11,9 @@ use std::path::Path;
 
 use bundlecp::ErrorKind::{LimitExceeded, Malformed, Truncated, UnknownFormat, Unsupported};
 use bundlecp::extract::{Options, extract, extract_from};
+use bundlecp::pack::Profile;
 use bundlecp::{Silent, pack, verify};
-use common::{Scratch, build, names};
+use common::{Scratch, build, names, zlib};
 use hostile::arena::{Arena, Before, Source};
 use hostile::bcp::{Parts, Section, Tail, manifest, said, tables};
 use hostile::bcp_sample::{BOTH, Kinds, Reading, blocks, is_refused, raw_blocks, rows, sample};
@@ -115,7 +116,7 @@ fn blocks_that_lie_are_refused() {
             Section::new(b"BLOK", vec![1; 7]),
         ),
         ("empty", &[Malformed], Section::new(b"BLOK", Vec::new())),
-        ("codec 2", &[Unsupported], Section::block(2, &all)),
+        ("codec 3", &[Unsupported], Section::block(3, &all)),
         ("codec 255", &[Unsupported], Section::block(255, &all)),
         ("reserved", &[Malformed], reserved),
         ("stored longer", &[Malformed], Section::stored(&noisy)),
@@ -323,16 +324,26 @@ fn damage_in_an_unknown_section_is_noticed() {
 }
 
 /// A small tree, and what it is packed into.
-fn packed(scratch: &Scratch) -> Vec<u8> {
+fn packed(scratch: &Scratch, profile: Profile) -> Vec<u8> {
     let tree = scratch.path("tree");
     build::folder(tree.join("d"));
     build::file(tree.join("d/a"), "hello ".repeat(9));
     build::file(tree.join("b"), "hello ".repeat(9));
     build::link(tree.join("l"), b"d/a");
     build::hard_link(tree.join("b"), tree.join("h"));
+    if profile == Profile::Small {
+        build::file(tree.join("d/z"), zlib::streams()[22].zlib);
+        let code = (0..200_u32).map(|at| 0x9400_1000 - at);
+        let code: Vec<u8> = code.flat_map(u32::to_le_bytes).collect();
+        build::file(
+            tree.join("p"),
+            [b"\xCF\xFA\xED\xFE\x0C\0\0\x01", &code[..]].concat(),
+        );
+    }
     build::age(&tree);
     let mut options = pack::Options::default();
     options.format = pack::Format::Bcp;
+    options.profile = profile;
     let archive = scratch.path("packed.bcp");
     pack::pack(&[tree], &archive, &options, &Silent).unwrap();
     std::fs::read(archive).unwrap()
@@ -356,13 +367,13 @@ fn nobody_takes(scratch: &Scratch, bytes: &[u8], context: &str) {
     assert!(compared.is_err(), "{context}: verified");
 }
 
-#[test]
-fn every_bit_counts() {
+#[track_caller]
+fn no_bit_is_left_out(profile: Profile, step: usize) {
     let scratch = Scratch::new();
-    let bytes = packed(&scratch);
+    let bytes = packed(&scratch, profile);
     // A change has to pass the full run, which flips every bit.
-    let bits = if hostile::is_thorough() { 1 } else { 5 };
-    for bit in (0..bytes.len() * 8).step_by(bits) {
+    let step = if hostile::is_thorough() { 1 } else { step };
+    for bit in (0..bytes.len() * 8).step_by(step) {
         let mut damaged = bytes.clone();
         damaged[bit / 8] ^= 1 << (bit % 8);
         nobody_takes(
@@ -374,9 +385,40 @@ fn every_bit_counts() {
 }
 
 #[test]
+fn every_bit_counts() {
+    no_bit_is_left_out(Profile::Default, 5);
+}
+
+#[test]
+fn every_bit_of_a_small_one_counts() {
+    no_bit_is_left_out(Profile::Small, 7);
+}
+
+#[test]
+fn every_byte_of_a_small_one_counts() {
+    let scratch = Scratch::new();
+    let bytes = packed(&scratch, Profile::Small);
+    assert_eq!(block_codecs(&bytes), [2], "LZMA2");
+    for length in 0..bytes.len() {
+        nobody_takes(&scratch, &bytes[..length], &format!("cut to {length}"));
+    }
+}
+
+/// The codec of each block.
+fn block_codecs(bytes: &[u8]) -> Vec<u8> {
+    let fronts = bytes.windows(4).enumerate();
+    let blocks =
+        fronts.filter(|(at, kind)| kind == b"BLOK" && bytes[at + 4..at + 8] == [1, 0, 0, 0]);
+    // What the footer says of a block looks alike.
+    let rows = bytes.windows(4).position(|kind| kind == b"FOOT").unwrap();
+    let blocks = blocks.filter(|(at, _)| *at < rows);
+    blocks.map(|(at, _)| bytes[at + 16]).collect()
+}
+
+#[test]
 fn every_byte_counts() {
     let scratch = Scratch::new();
-    let bytes = packed(&scratch);
+    let bytes = packed(&scratch, Profile::Default);
     for length in 0..bytes.len() {
         nobody_takes(&scratch, &bytes[..length], &format!("cut to {length}"));
     }

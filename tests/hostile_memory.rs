@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use bundlecp::extract::{Limits, Options, extract, extract_from};
 use bundlecp::{ErrorKind, Silent};
 use common::Scratch;
-use hostile::bcp::{FOLDER, Parts, Rows, Section, manifest, said, tables};
+use hostile::bcp::{FOLDER, Inflated, Parts, Rows, Section, manifest, said, tables};
 use hostile::tar::{Header, Tar};
 use hostile::zip::{Entry, zip};
 
@@ -113,6 +113,55 @@ fn bcp_of_zeros() -> Vec<u8> {
     rows.blocks.push(zeros.len() as u32);
     rows.file(0, b"a", 0);
     Parts::new(manifest(&tables(&rows.columns())), &[Section::zstd(&zeros)]).bytes()
+}
+
+/// A `.bcp` of one block, which is said to have `size` bytes and is LZMA2 of zeros.
+fn bcp_of_lzma(size: u32, zeros: usize) -> Vec<u8> {
+    let mut rows = Rows::default();
+    rows.content(&vec![0; size as usize]);
+    rows.blocks.push(size);
+    rows.file(0, b"a", 0);
+    let block = Section::lzma(&vec![0; zeros]);
+    Parts::new(manifest(&tables(&rows.columns())), &[block]).bytes()
+}
+
+/// A `.bcp` of 16 MiB of zeros that are to be deflated to `length` bytes.
+fn bcp_of_a_stream(length: u32) -> Vec<u8> {
+    let zeros = vec![0; 16 << 20];
+    let mut rows = Rows::default();
+    rows.content(b"");
+    rows.sizes[0] = u64::from(length);
+    rows.filters[0] = 3;
+    rows.inflated.push(Inflated {
+        content: 0,
+        offset: 0,
+        length,
+        plain: zeros.len() as u32,
+        setup: 6 | 15 << 4,
+    });
+    rows.blocks.push(zeros.len() as u32);
+    rows.file(0, b"a", 0);
+    Parts::new(manifest(&tables(&rows.columns())), &[Section::zstd(&zeros)]).bytes()
+}
+
+/// A `.bcp` of as many streams as its tables have room for, which no block holds.
+fn bcp_of_streams() -> Vec<u8> {
+    const COUNT: u64 = 5 << 20;
+    let mut rows = Rows::default();
+    rows.content(b"");
+    rows.sizes[0] = COUNT;
+    rows.filters[0] = 3;
+    rows.inflated = (0..COUNT)
+        .map(|offset| Inflated {
+            content: 0,
+            offset,
+            length: 1,
+            plain: 2,
+            setup: 6 | 15 << 4,
+        })
+        .collect();
+    rows.file(0, b"a", 0);
+    Parts::new(manifest(&tables(&rows.columns())), &[]).bytes()
 }
 
 /// A `.bcp` with a file of one hole.
@@ -215,6 +264,29 @@ const BOMBS: &[Bomb] = &[
     ),
     ("many empty files", || many(20_000), true),
     ("bcp of zeros", bcp_of_zeros, true),
+    (
+        "bcp of LZMA2 zeros",
+        || bcp_of_lzma(16 << 20, 16 << 20),
+        true,
+    ),
+    (
+        "bcp of LZMA2 that hides 64 MiB",
+        || bcp_of_lzma(1000, 64 << 20),
+        false,
+    ),
+    (
+        "bcp of 16 MiB of LZMA2 that hides 64 MiB",
+        || bcp_of_lzma(16 << 20, 64 << 20),
+        false,
+    ),
+    // As many bytes as zlib's own stream has.
+    ("bcp of deflated zeros", || bcp_of_a_stream(16_310), true),
+    (
+        "bcp of a stream that is none",
+        || bcp_of_a_stream((16 << 20) - 1),
+        false,
+    ),
+    ("bcp of streams", bcp_of_streams, false),
     (
         "bcp with tables of 200 MiB",
         || bcp_of_tables(200 << 20),

@@ -91,15 +91,11 @@ pub(super) fn pack<W: Write + Send>(
     let sink = Sink::new(writer, ledger, 2 * job.threads + 2);
     sink.write(&edge).map_err(|error| job.write_error(error))?;
     let layout = Layout::new(manifest);
-    let stored: u64 = layout
-        .manifest
-        .blocks
-        .iter()
-        .map(|size| u64::from(*size))
-        .sum();
-    let all = job.total.bytes.unwrap_or(stored);
+    // Holes, and what is there several times, are done by now.
+    let data: u64 = layout.manifest.contents.iter().map(Content::data).sum();
+    let all = job.total.bytes.unwrap_or(data);
     job.counters
-        .add(job.items.len() as u64, all.saturating_sub(stored));
+        .add(job.items.len() as u64, all.saturating_sub(data));
     let start = || {
         Ok(BlockPacker {
             job,
@@ -244,7 +240,8 @@ impl BlockPacker<'_> {
             self.reader.read(&item, &opened, range, out)?;
         }
         self.reader.check(&item, &opened)?;
-        self.job.counters.add(0, piece.range.len() as u64);
+        let count = piece.data.end - piece.data.start;
+        self.job.counters.add(0, count);
         Ok(())
     }
 

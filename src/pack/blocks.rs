@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::entry::{Member, MemberKind};
-use crate::format::bcp::Content;
+use crate::format::bcp::{Content, Filter, MAX_STREAMS};
 
 use super::output::Job;
 use super::similar::gather;
@@ -61,7 +61,9 @@ pub(super) fn choose(job: &Job<'_>, found: Vec<Found>, order: Order, size: u32) 
     }
     let mut unique: Vec<Option<Found>> = unique.into_iter().map(Some).collect();
     let ordered = sequence.iter().filter_map(|number| unique[*number].take());
-    let (items, contents): (Vec<_>, Vec<_>) = ordered.map(|one| (one.item, one.content)).unzip();
+    let (items, mut contents): (Vec<_>, Vec<_>) =
+        ordered.map(|one| (one.item, one.content)).unzip();
+    keep_streams(&mut contents, MAX_STREAMS);
     Chosen {
         items,
         blocks: cut(&contents, size),
@@ -70,6 +72,17 @@ pub(super) fn choose(job: &Job<'_>, found: Vec<Found>, order: Order, size: u32) 
             .into_iter()
             .map(|one| one.map(|(member, at)| (member, place[at])))
             .collect(),
+    }
+}
+
+/// Leaves as it is what would bring the inflated streams above `most`.
+fn keep_streams(contents: &mut [Content], most: usize) {
+    let mut left = most;
+    for content in contents {
+        match left.checked_sub(content.inflated().len()) {
+            Some(rest) => left = rest,
+            None => content.filter = Filter::None,
+        }
     }
 }
 
@@ -153,7 +166,7 @@ impl Cutter {
 mod tests {
     use super::*;
     use crate::codec::deflate::{Memory, Setup, Strategy};
-    use crate::format::bcp::{Filter, Inflated};
+    use crate::format::bcp::Inflated;
 
     #[test]
     fn blocks_end_with_contents_where_they_can() {
@@ -180,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn no_block_ends_within_an_inflated_stream() {
+    fn no_block_ends_within_an_inflated_stream_and_there_are_not_too_many() {
         let setup = Setup {
             level: 6,
             window: 15,
@@ -197,6 +210,11 @@ mod tests {
         let mut one = content(120);
         one.filter = Filter::Inflated(vec![inflated(10, 10, 100), inflated(40, 130, 160)]);
         assert_eq!(one.stored(), 10 + 100 + 20 + 160 + 70);
-        assert_eq!(cut(&[content(155), one], 160), [160, 125, 160, 70]);
+        assert_eq!(cut(&[content(155), one.clone()], 160), [160, 125, 160, 70]);
+        for (most, kept) in [(4, [2, 0, 2]), (3, [2, 0, 0]), (1, [0, 0, 0])] {
+            let mut contents = [one.clone(), content(9), one.clone()];
+            keep_streams(&mut contents, most);
+            assert_eq!(contents.map(|one| one.inflated().len()), kept);
+        }
     }
 }

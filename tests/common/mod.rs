@@ -6,6 +6,8 @@ pub(crate) mod build;
 pub(crate) mod random;
 pub(crate) mod snapshot;
 pub(crate) mod world;
+pub(crate) mod x86;
+pub(crate) mod zlib;
 
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;

@@ -27,7 +27,18 @@ pub(crate) struct Rows {
     pub(crate) filters: Vec<u8>,
     pub(crate) extents: Vec<(u32, u64, u64)>,
     pub(crate) filtered: Vec<[u64; 2]>,
+    pub(crate) inflated: Vec<Inflated>,
     pub(crate) blocks: Vec<u32>,
+}
+
+/// A row of column 53.
+#[derive(Clone, Copy)]
+pub(crate) struct Inflated {
+    pub(crate) content: u32,
+    pub(crate) offset: u64,
+    pub(crate) length: u32,
+    pub(crate) plain: u32,
+    pub(crate) setup: u16,
 }
 
 pub(crate) const FOLDER: u8 = 0;
@@ -79,6 +90,17 @@ impl Rows {
         let extents = self.extents.iter().flat_map(|(content, offset, length)| {
             [ints([*content]), longs([*offset, *length])].concat()
         });
+        let inflated = self.inflated.iter().flat_map(|row| {
+            let sizes = ints([row.length, row.plain]);
+            let number = ints([row.content]);
+            [
+                number,
+                longs([row.offset]),
+                sizes,
+                row.setup.to_le_bytes().to_vec(),
+            ]
+            .concat()
+        });
         let needed = [
             (1, longs(counts)),
             (16, self.kinds.clone()),
@@ -108,6 +130,7 @@ impl Rows {
             (50, self.filters.clone()),
             (51, extents.collect()),
             (52, longs(self.filtered.iter().flatten().copied())),
+            (53, inflated.collect()),
             (64, ints(self.blocks.iter().copied())),
         ];
         let optional = optional.into_iter();
@@ -198,6 +221,11 @@ impl Section {
         Self::block(1, &zstd::bulk::compress(data, 3).unwrap())
     }
 
+    /// A block of LZMA2, with no larger a dictionary than a reader has.
+    pub(crate) fn lzma(data: &[u8]) -> Self {
+        Self::block(2, &lzma2(data))
+    }
+
     pub(crate) fn block(codec: u8, data: &[u8]) -> Self {
         Self::new(b"BLOK", [&[codec, 0, 0, 0, 0, 0, 0, 0], data].concat())
     }
@@ -216,6 +244,18 @@ impl Section {
     fn bytes(&self) -> Vec<u8> {
         [&self.front()[..], &self.payload].concat()
     }
+}
+
+/// LZMA2 chunks and their end marker.
+pub(crate) fn lzma2(data: &[u8]) -> Vec<u8> {
+    use liblzma::stream::{Action, Filters, LzmaOptions, Status, Stream};
+    let mut options = LzmaOptions::new_preset(3).unwrap();
+    options.dict_size((data.len() as u32).max(4096));
+    let mut stream = Stream::new_raw_encoder(Filters::new().lzma2(&options)).unwrap();
+    let mut out = Vec::with_capacity(data.len() + data.len() / 1024 + 64);
+    let status = stream.process_vec(data, &mut out, Action::Finish);
+    assert!(matches!(status, Ok(Status::StreamEnd)));
+    out
 }
 
 /// An archive in its parts.
@@ -310,4 +350,38 @@ fn reach(second: u8, first: u8, code: u8) -> Option<i64> {
         || first == 0xFF && (code == 0x15 || code == 0x25)
         || long.contains(&first) && second == 0x0F;
     (code & 0xC7 == 0x05 && is_data).then_some(1 << 25)
+}
+
+/// Applies filter 2 to a piece whose first byte is `offset` in its content: as the
+/// description says it.
+pub(crate) fn arm64(data: &mut [u8], offset: u64) {
+    let first = (offset.next_multiple_of(4) - offset) as usize;
+    for (number, bytes) in data[first..].chunks_exact_mut(4).enumerate() {
+        let place = offset + (first + 4 * number) as u64;
+        let code = u32::from_le_bytes(bytes.try_into().unwrap());
+        let changed = if code & 0xFC00_0000 == 0x9400_0000 {
+            let sum = u64::from(code & 0x03FF_FFFF) + place / 4;
+            0x9400_0000 | (sum % (1 << 26)) as u32
+        } else if code & 0x9F00_0000 == 0x9000_0000 {
+            page(code, place / 4096)
+        } else {
+            code
+        };
+        bytes.copy_from_slice(&changed.to_le_bytes());
+    }
+}
+
+fn page(code: u32, added: u64) -> u32 {
+    let number = i64::from((code >> 5 & 0x7_FFFF) << 2 | code >> 29 & 3);
+    let number = if number < 1 << 20 {
+        number
+    } else {
+        number - (1 << 21)
+    };
+    if !(-(1 << 17)..1 << 17).contains(&number) {
+        return code;
+    }
+    let sum = (number + added as i64 + (1 << 17)).rem_euclid(1 << 18) - (1 << 17);
+    let bits = sum as u32 & 0x1F_FFFF;
+    code & 0x9F00_001F | (bits & 3) << 29 | bits >> 2 << 5
 }

@@ -206,14 +206,14 @@ impl Deflater {
     }
 
     /// Remembers the place. Returns the last one of the same hash, if it is
-    /// within reach.
+    /// within reach. zlib takes the window's first byte for no place at all.
     fn insert(&mut self, search: &mut Search<'_>) -> Option<usize> {
         let at = search.at;
         search.roll(*search.data.get(at + MIN_MATCH - 1)?);
         let head = std::mem::replace(&mut self.heads[search.hash], at as u32);
         let mask = self.before.len() - 1;
         self.before[at & mask] = head;
-        let is_near = head != NONE && at - head as usize <= search.reach();
+        let is_near = head as usize > search.window && at - head as usize <= search.reach();
         is_near.then_some(head as usize)
     }
 

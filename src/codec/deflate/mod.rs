@@ -1,7 +1,7 @@
 //! Makes the deflate streams that zlib makes, bit for bit.
 //!
 //! A `.bcp` keeps what such a stream inflates to instead of the stream, and
-//! makes the stream again when it is extracted (docs/format.md, Recoded). That holds
+//! makes the stream again when it is extracted (docs/format.md, Filters). That holds
 //! only if the same bytes come out for ever, so no library that may be built in another
 //! way or choose other matches can be used: this is zlib's method (`deflate` 1.2.12 to
 //! 1.3.1, in one call, from the second level's hash chains to the order in which equal

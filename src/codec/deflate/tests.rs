@@ -154,6 +154,24 @@ fn small_streams_are_those_of_zlib() {
     }
 }
 
+/// When the window has moved, zlib finds nothing at its first byte: a place of 0 is
+/// none.
+#[test]
+fn the_first_byte_of_a_window_is_not_found() {
+    const WINDOW: usize = 512;
+    const REACH: usize = WINDOW - 262;
+    let mut data: Vec<u8> = bytes(11).take(900).collect();
+    data.copy_within(WINDOW..WINDOW + 8, WINDOW + REACH);
+    for level in [1, 6, 9] {
+        let setup = Setup {
+            window: 9,
+            ..usual(level)
+        };
+        let found = crc32fast::hash(&deflate(&data, setup));
+        assert_eq!(found, 0xED01_022C, "{setup:?}");
+    }
+}
+
 fn usual(level: u8) -> Setup {
     Setup {
         level,

@@ -15,7 +15,7 @@ mod tables;
 mod write;
 
 pub(crate) use filters::{Restorer, filter, inflate};
-pub(crate) use layout::{BlockCodec, MAGIC, MAX_BLOCK, Row};
+pub(crate) use layout::{BlockCodec, MAGIC, MAX_BLOCK, MAX_STREAMS, Row};
 pub(crate) use manifest::{
     Claim, Content, Entry, Filter, Hint, Inflated, Manifest, Verdict, keep_all,
 };

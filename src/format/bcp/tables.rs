@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 
 use super::column::{self, Columns, HAS_TIME, Heap, rows, values};
-use super::layout::MAX_BLOCK;
+use super::layout::{MAX_BLOCK, MAX_STREAMS};
 use super::manifest::{Claim, Content, Entry, Filter, Hint, Inflated, Judge, Manifest, Verdict};
 use crate::codec::deflate::{Memory, Setup, Strategy};
 use crate::entry::{Member, MemberKind};
@@ -109,8 +109,12 @@ fn read_filtered(columns: &Columns<'_>, contents: &mut [Content]) -> Result<(), 
 
 fn read_inflated(columns: &Columns<'_>, contents: &mut [Content]) -> Result<(), Refusal> {
     let wrong = || Refusal::malformed("its inflated streams are not those of contents");
+    let rows = rows::<22>(columns.optional(column::INFLATED)?)?;
+    if rows.len() > MAX_STREAMS {
+        return Err(over("it has more than 2,097,152 inflated streams"));
+    }
     let mut last = 0;
-    for row in rows::<22>(columns.optional(column::INFLATED)?)? {
+    for row in rows {
         let ([a, b, c, d], rest) = row.split_first_chunk().ok_or_else(wrong)?;
         let number = u32::from_le_bytes([*a, *b, *c, *d]) as usize;
         let (offset, rest) = rest.split_first_chunk().ok_or_else(wrong)?;
