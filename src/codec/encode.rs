@@ -68,7 +68,7 @@ impl Compressor {
             Codec::Xz => {
                 let filtering = match settings.level.profile {
                     Profile::Small => Filtering::Trial,
-                    Profile::Fast | Profile::Default => Filtering::Off,
+                    Profile::Stored | Profile::Fast | Profile::Default => Filtering::Off,
                 };
                 let encoder = BlockEncoder::new(level.unsigned_abs(), settings.unit, filtering)?;
                 Engine::Xz(Box::new(encoder))

@@ -107,7 +107,7 @@ impl Codec {
             Self::Zstd => (1, 3, 19),
         };
         match profile {
-            Profile::Fast => fast,
+            Profile::Stored | Profile::Fast => fast,
             Profile::Default => default,
             Profile::Small => small,
         }
@@ -117,6 +117,9 @@ impl Codec {
 /// What to spend time on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Profile {
+    /// No compression, for `.bcp` and plain tar. Where file systems let files share
+    /// storage, files from a `.bcp` share it with the archive.
+    Stored,
     /// Little time, more bytes.
     Fast,
     /// What most want.
@@ -140,10 +143,13 @@ pub(crate) struct Level {
 impl Level {
     /// The number in the codec's own scale.
     pub(crate) fn resolve(self, codec: Codec) -> Result<i32, Refusal> {
+        let name = codec.name();
         let Some(number) = self.number else {
+            if self.profile == Profile::Stored && codec != Codec::Store {
+                return Err(compresses(name));
+            }
             return Ok(codec.profile_level(self.profile));
         };
-        let name = codec.name();
         match codec.level_range() {
             Some(range) if range.contains(&number) => Ok(number),
             Some(range) => {
@@ -160,6 +166,13 @@ impl Level {
             }
         }
     }
+}
+
+/// The refusal to store what `format` compresses.
+pub(crate) fn compresses(format: &str) -> Refusal {
+    let cause = format!("{format} always compresses");
+    Refusal::new(ErrorKind::Usage, cause)
+        .with_hint("what is only stored goes into a .tar or a .bcp")
 }
 
 /// The outcome of a library call that only fails where memory or its own

@@ -259,7 +259,7 @@ impl Route {
     ) -> Result<(), Fault> {
         let mut at = start;
         while at < end && self.method() == Method::CopyFileRange {
-            match sys::copy_range(pair.from, pair.to, at, end - at) {
+            match sys::copy_range(pair.from, at, pair.to, at, end - at) {
                 Ok(0) => return Err(Fault::Shrunk),
                 Ok(copied) => {
                     self.note(Method::CopyFileRange);

@@ -8,7 +8,7 @@
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -34,6 +34,17 @@ pub(crate) struct Site<'s> {
     pub counters: Counters,
     storage: Storage,
     threads: usize,
+    /// Something was copied inside the kernel.
+    pub copied_inside: AtomicBool,
+}
+
+/// Bytes of another file that belong into a new one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Span {
+    /// Where they are in the other file, and where in the new one.
+    pub from: u64,
+    pub to: u64,
+    pub length: u64,
 }
 
 /// A file that is to be made.
@@ -84,6 +95,22 @@ impl<'s> Site<'s> {
             counters: Counters::default(),
             storage: Storage::of(root, RESERVE_MOST),
             threads,
+            copied_inside: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether new files can share storage with `source`. To be asked before anything
+    /// is made.
+    pub(crate) fn can_share(&self, source: &File) -> Result<bool> {
+        const TRIAL: &[u8] = b"shared";
+        let failed = |error| Error::io("write", self.shown, error);
+        let file = sys::create_file(self.root, TRIAL, 0o600).map_err(failed)?;
+        let cloned = sys::clone_file(source, &file);
+        sys::remove_file(self.root, TRIAL).map_err(failed)?;
+        match cloned {
+            Ok(()) => Ok(true),
+            Err(error) if sys::is_unsupported(&error) => Ok(false),
+            Err(error) => Err(failed(error)),
         }
     }
 
@@ -152,6 +179,81 @@ impl Writer<'_> {
         self.finish(file, new)
     }
 
+    /// Makes a file of parts of `source`, inside the kernel: storage is shared where the
+    /// file system can. Whether `source` has them all.
+    pub(crate) fn share_whole(
+        &mut self,
+        new: &NewFile,
+        source: &File,
+        parts: impl IntoIterator<Item = Span>,
+    ) -> Result<bool> {
+        let file = self.create(new)?;
+        for part in parts {
+            if !self.share(&file, new, source, part)? {
+                return Ok(false);
+            }
+        }
+        self.finish(file, new)?;
+        Ok(true)
+    }
+
+    /// As [`write_shared`](Self::write_shared), of a part of `source` and inside the kernel.
+    /// Whether `source` has it.
+    pub(crate) fn share_part(
+        &mut self,
+        shared: &Shared,
+        source: &File,
+        part: Span,
+    ) -> Result<bool> {
+        let file = self.open_shared(shared)?;
+        if !self.share(&file, &shared.file, source, part)? {
+            return Ok(false);
+        }
+        self.finish_part(file, shared, part.length)?;
+        Ok(true)
+    }
+
+    fn share(&self, file: &File, new: &NewFile, source: &File, mut part: Span) -> Result<bool> {
+        const STEP: u64 = 256 << 10;
+        let mut buffer = Vec::new();
+        while part.length > 0 {
+            let Span { from, to, length } = part;
+            let copied = match buffer.is_empty() {
+                true => sys::copy_range(source, from, file, to, length),
+                false => Err(io::ErrorKind::Unsupported.into()),
+            };
+            let count = match copied {
+                Ok(count) => {
+                    self.site.copied_inside.store(true, Ordering::Relaxed);
+                    count
+                }
+                Err(error) if sys::is_unsupported(&error) => {
+                    buffer.resize(STEP.min(length) as usize, 0);
+                    let read = sys::read_at(source, &mut buffer, from);
+                    let read = read.map_err(|error| {
+                        let path = self.site.path(&new.folder, &new.name);
+                        Error::io("write", path, error)
+                    })?;
+                    self.write(file, new, to, &buffer[..read])?;
+                    read as u64
+                }
+                Err(error) => {
+                    let path = self.site.path(&new.folder, &new.name);
+                    return Err(Error::io("write", path, error));
+                }
+            };
+            if count == 0 {
+                return Ok(false);
+            }
+            part = Span {
+                from: from + count,
+                to: to + count,
+                length: length - count,
+            };
+        }
+        Ok(true)
+    }
+
     /// Makes the file `new`, empty.
     pub(crate) fn create(&mut self, new: &NewFile) -> Result<File> {
         self.create_with(new, attributes::creation_mode(&new.attributes))
@@ -212,7 +314,10 @@ impl Writer<'_> {
     ) -> Result<()> {
         let file = self.open_shared(shared)?;
         self.write(&file, &shared.file, offset, bytes)?;
-        let written = bytes.len() as u64;
+        self.finish_part(file, shared, bytes.len() as u64)
+    }
+
+    fn finish_part(&self, file: File, shared: &Shared, written: u64) -> Result<()> {
         if shared.left.fetch_sub(written, Ordering::AcqRel) > written {
             sys::close_file(file);
             return Ok(());

@@ -11,22 +11,27 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::codec::Decompressor;
-use crate::dest::writer::{NewFile, Shared, Site, Writer};
-use crate::entry::placed;
+use crate::dest::writer::{NewFile, Shared, Site, Span, Writer};
+use crate::entry::{placed, places};
 use crate::error::{Error, Refusal, Result};
+use crate::format::ReadAt;
 use crate::format::bcp::{
-    Block, Claim, Index, Layout, Piece, Restorer, StreamReader, decode_start, read_index,
+    Block, Claim, Filter, Index, Layout, Piece, Restorer, StreamReader, decode_start, read_index,
 };
 use crate::plan::NodeId;
 use crate::pool::{self, Queue};
 use crate::progress::{Phase, Progress};
 
+use super::Sharing;
 use super::intake::{Intake, Mode};
 use super::tree::Accepted;
 
 /// Blocks of a pipe that may wait for a worker, each at most 16 MiB: more would
 /// not make it faster, as one is decoded while the next comes.
 const WAITING: usize = 4;
+
+/// What is shorter is written: on XFS that is faster than to share it, bytes.
+const SHARED: usize = 64 << 10;
 
 /// Files without any content that one worker makes at a time.
 const BATCH: usize = 64;
@@ -52,8 +57,14 @@ pub(super) fn extract(
     }
     let checked = index.check_unknown(file);
     checked.map_err(|refusal| intake.refused(refusal))?;
-    intake.make_dirs(site, threads, progress)?;
     let Index { layout, blocks, .. } = &index;
+    let task = Task {
+        layout,
+        slots: &slots,
+        intake: &*intake,
+    };
+    let shares = task.shares(&index, file, site)?;
+    intake.make_dirs(site, threads, progress)?;
     let task = Task {
         layout,
         slots: &slots,
@@ -68,6 +79,14 @@ pub(super) fn extract(
                 Job::Empty(contents) => worker.make_empty(&contents)?,
                 Job::Block(number) => {
                     let raw = layout.manifest.blocks[number];
+                    if shares && task.is_shared(number) {
+                        let stored = blocks[number].stored(file, raw);
+                        let stored = stored.map_err(|refusal| task.intake.refused(refusal))?;
+                        if let Some(start) = stored {
+                            worker.share(number, file, start)?;
+                            continue;
+                        }
+                    }
                     let read = blocks[number].read_block(file, &mut payload, raw);
                     read.map_err(|refusal| task.intake.refused(refusal))?;
                     worker.extract(number, &payload)?;
@@ -167,6 +186,30 @@ impl<'t> Task<'t> {
         chosen.last().map_or(0, |piece| piece.range.end)
     }
 
+    /// Whether files can share storage with the archive, and some are worth it: found out by
+    /// sharing all of it with a file that is removed again.
+    fn shares(&self, index: &Index, archive: &File, site: &Site<'_>) -> Result<bool> {
+        let first = (0..index.blocks.len()).find(|number| self.is_shared(*number));
+        let Some(first) = first.filter(|_| self.intake.sharing == Sharing::Auto) else {
+            return Ok(false);
+        };
+        let raw = self.layout.manifest.blocks[first];
+        let stored = index.blocks[first].stored(archive, raw);
+        let stored = stored.map_err(|refusal| self.intake.refused(refusal))?;
+        Ok(stored.is_some() && site.can_share(archive)?)
+    }
+
+    /// Whether a block has what is worth to be shared with the archive.
+    fn is_shared(&self, block: usize) -> bool {
+        let mut pieces = self.layout.pieces(block);
+        pieces.any(|piece| self.may_share(&piece))
+    }
+
+    fn may_share(&self, piece: &Piece) -> bool {
+        let filter = &self.layout.manifest.contents[piece.content].filter;
+        piece.range.len() >= SHARED && *filter == Filter::None
+    }
+
     /// Bytes that a block brings to files.
     fn written_of(&self, block: usize) -> u64 {
         let pieces = self.layout.pieces(block);
@@ -241,6 +284,68 @@ impl Worker<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Extracts a block that is stored in `source` from `start` on. Nothing is compared with
+    /// a hash: that would read all of what is shared.
+    fn share(&mut self, number: usize, source: &File, start: u64) -> Result<()> {
+        let refused = |refusal: Refusal| self.task.intake.refused(refusal);
+        for piece in self.task.layout.pieces(number) {
+            if self.task.slots[piece.content].is_empty() {
+                continue;
+            }
+            let start = start + piece.range.start as u64;
+            if self.task.may_share(&piece) {
+                if !self.share_piece(&piece, source, start)? {
+                    return Err(refused(Refusal::truncated("it is shorter than it says")));
+                }
+                continue;
+            }
+            let mut raw = std::mem::take(&mut self.raw);
+            raw.resize(piece.range.len(), 0);
+            let read = source.read_exact_at(&mut raw, start);
+            read.map_err(|error| refused(Refusal::io(error)))?;
+            self.write(&piece, &mut raw)?;
+            self.raw = raw;
+        }
+        Ok(())
+    }
+
+    /// Whether `source` has all of the piece, which begins there at `start`.
+    fn share_piece(&mut self, piece: &Piece, source: &File, start: u64) -> Result<bool> {
+        let content = &self.task.layout.manifest.contents[piece.content];
+        let whole = [(0, content.size)];
+        let extents = content.extents.as_deref().unwrap_or(&whole);
+        for slot in &self.task.slots[piece.content] {
+            let mut from = start;
+            let mut parts = places(extents, piece.data.clone()).map(|place| {
+                let length = place.end - place.start;
+                let part = Span {
+                    from,
+                    to: place.start,
+                    length,
+                };
+                from += length;
+                part
+            });
+            let is_there = match slot {
+                Slot::Whole { node, entry } => {
+                    let new = self.task.new_file(*node, *entry);
+                    self.writer.share_whole(&new, source, parts)?
+                }
+                Slot::Shared(shared) => {
+                    let mut is_there = true;
+                    while let Some(part) = parts.next().filter(|_| is_there) {
+                        is_there = self.writer.share_part(shared, source, part)?;
+                    }
+                    is_there
+                }
+            };
+            if !is_there {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     fn make_empty(&mut self, contents: &[usize]) -> Result<()> {

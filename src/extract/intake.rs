@@ -20,9 +20,9 @@ use crate::progress::{Phase, Progress};
 use crate::sys;
 use crate::text::escape_bytes;
 
-use super::AppleDouble;
 use super::target::Target;
 use super::tree::{Accepted, Tree};
+use super::{AppleDouble, Sharing};
 
 /// The verb of an extraction in errors about the destination.
 pub(super) const OPERATION: &str = "extract to";
@@ -37,6 +37,7 @@ pub(super) struct Intake<'o> {
     pub existing: Existing,
     pub on_no_symlinks: OnNoSymlinks,
     pub apple_double: AppleDouble,
+    pub sharing: Sharing,
     /// Bytes of the archive that were read so far.
     pub read: Arc<AtomicU64>,
     pub mode: Mode,

@@ -62,6 +62,17 @@ pub enum AfterEnd {
     Continue,
 }
 
+/// Whether files share storage with the archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Sharing {
+    /// Where the file system can, and the archive is a `.bcp` that isn't compressed. What
+    /// is shared isn't read, and so isn't compared with a hash; `verify` does that.
+    #[default]
+    Auto,
+    /// Never: everything is read and compared.
+    Never,
+}
+
 /// How to extract. The default refuses what could do harm, whoever made the
 /// archive, and sets no limit to its size.
 #[derive(Default)]
@@ -90,6 +101,8 @@ pub struct Options {
     pub apple_double: AppleDouble,
     /// What to do with what stands behind the end of a tar.
     pub after_end: AfterEnd,
+    /// Whether files share storage with the archive.
+    pub sharing: Sharing,
     /// What is durable at the end.
     pub sync: Sync,
     /// How many threads work: at least 1; `None` is one a core.
@@ -125,8 +138,12 @@ pub struct Outcome {
     /// The archive's format: `tar.zst`, `zip` and so on.
     pub format: &'static str,
     /// The hash that names all of the archive, where its format has one. Of an
-    /// archive that was extracted as a whole, everything was compared with it.
+    /// archive that was extracted as a whole, everything was compared with it, but for
+    /// what is [shared](Sharing).
     pub root_hash: Option<[u8; 32]>,
+    /// Whether files were copied from the archive inside the kernel, which shares their
+    /// storage where the file system can.
+    pub copied_inside: bool,
     /// Where links were written down, and how many.
     pub links_files: Vec<(PathBuf, u64)>,
     /// What the destination can't hold besides.

@@ -169,6 +169,7 @@ impl Extraction<'_> {
         };
         outcome.losses = site.losses.counts();
         outcome.root_hash = intake.root_hash;
+        outcome.copied_inside = site.copied_inside.into_inner();
         if options.list_entries {
             let entries = intake.tree.entries();
             outcome.entries = entries.map_err(|refusal| intake.refused(refusal))?;
@@ -193,6 +194,7 @@ impl Extraction<'_> {
             existing: options.existing,
             on_no_symlinks: options.on_no_symlinks,
             apple_double: options.apple_double,
+            sharing: options.sharing,
             read,
             mode: match options.dry_run {
                 true => Mode::Look,

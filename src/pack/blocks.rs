@@ -29,9 +29,17 @@ pub(super) enum Order {
     Similar,
 }
 
-/// Puts each content once into an order, and cuts them into blocks of at most
-/// `size` bytes.
-pub(super) fn choose(job: &Job<'_>, found: Vec<Found>, order: Order, size: u32) -> Chosen {
+/// How contents are cut into blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cut {
+    /// The most that a block holds, bytes.
+    pub size: u32,
+    /// Contents of so many bytes begin a block.
+    pub apart: Option<u64>,
+}
+
+/// Puts each content once into an order, and cuts them into blocks.
+pub(super) fn choose(job: &Job<'_>, found: Vec<Found>, order: Order, how: Cut) -> Chosen {
     let mut numbers: HashMap<_, usize> = HashMap::new();
     let mut unique: Vec<Found> = Vec::new();
     let mut same: Vec<Option<(Member, usize)>> = Vec::new();
@@ -66,7 +74,7 @@ pub(super) fn choose(job: &Job<'_>, found: Vec<Found>, order: Order, size: u32) 
     keep_streams(&mut contents, MAX_STREAMS);
     Chosen {
         items,
-        blocks: cut(&contents, size),
+        blocks: cut(&contents, how),
         contents,
         of_item: same
             .into_iter()
@@ -102,7 +110,7 @@ const SMALL: u32 = 16;
 
 /// Sizes of blocks: full, but for small contents and for inflated streams that
 /// would be cut.
-fn cut(contents: &[Content], size: u32) -> Vec<u32> {
+fn cut(contents: &[Content], Cut { size, apart }: Cut) -> Vec<u32> {
     let mut cutter = Cutter {
         size,
         blocks: Vec::new(),
@@ -110,6 +118,9 @@ fn cut(contents: &[Content], size: u32) -> Vec<u32> {
     };
     for content in contents {
         let stored = content.stored();
+        if apart.is_some_and(|apart| stored >= apart) {
+            cutter.end_block();
+        }
         if stored <= u64::from(size / SMALL) {
             cutter.add_whole(stored);
             continue;
@@ -179,9 +190,24 @@ mod tests {
             (&[160, 1], &[160, 1]),
         ] {
             let contents: Vec<Content> = stored.iter().map(|size| content(*size)).collect();
-            assert_eq!(cut(&contents, 160), blocks, "{stored:?}");
+            assert_eq!(cut(&contents, WHOLE), blocks, "{stored:?}");
         }
     }
+
+    #[test]
+    fn large_contents_begin_a_block_if_they_are_to() {
+        let how = Cut {
+            size: 160,
+            apart: Some(50),
+        };
+        let sizes = [10, 20, 50, 3, 330, 5, 49, 60];
+        assert_eq!(cut(&sizes.map(content), how), [30, 53, 160, 160, 64, 60]);
+    }
+
+    const WHOLE: Cut = Cut {
+        size: 160,
+        apart: None,
+    };
 
     fn content(size: u64) -> Content {
         Content {
@@ -210,7 +236,10 @@ mod tests {
         let mut one = content(120);
         one.filter = Filter::Inflated(vec![inflated(10, 10, 100), inflated(40, 130, 160)]);
         assert_eq!(one.stored(), 10 + 100 + 20 + 160 + 70);
-        assert_eq!(cut(&[content(155), one.clone()], 160), [160, 125, 160, 70]);
+        assert_eq!(
+            cut(&[content(155), one.clone()], WHOLE),
+            [160, 125, 160, 70]
+        );
         for (most, kept) in [(4, [2, 0, 2]), (3, [2, 0, 0]), (1, [0, 0, 0])] {
             let mut contents = [one.clone(), content(9), one.clone()];
             keep_streams(&mut contents, most);

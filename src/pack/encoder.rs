@@ -1,8 +1,10 @@
 //! Compresses the blocks of a `.bcp`.
 
+use std::sync::Arc;
+
 use crate::codec::{Compressor, lzma};
 use crate::error::Refusal;
-use crate::format::bcp::{BlockCodec, Row, append_block};
+use crate::format::bcp::{BlockCodec, Row, append_block, append_stored};
 
 /// How blocks are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,11 +12,15 @@ pub(super) enum Method {
     Zstd(i32),
     /// LZMA, or zstd where that is smaller.
     Trial,
+    /// Nothing is compressed.
+    Stored,
 }
 
 /// Compresses one block after the other.
 pub(super) struct BlockEncoder {
     method: Method,
+    /// Of each block, in front of what is stored.
+    paddings: Arc<[u16]>,
     zstd: Compressor,
     data: Vec<u8>,
     other: Vec<u8>,
@@ -25,25 +31,32 @@ const SAMPLE: usize = 1 << 20;
 
 impl BlockEncoder {
     /// For blocks of `size` bytes. Refuses levels that zstd doesn't have.
-    pub(super) fn new(method: Method, size: u32) -> Result<Self, Refusal> {
+    pub(super) fn new(method: Method, size: u32, paddings: Arc<[u16]>) -> Result<Self, Refusal> {
         const SMALLEST: i32 = 19;
         let level = match method {
             Method::Zstd(level) => level,
-            Method::Trial => SMALLEST,
+            Method::Trial | Method::Stored => SMALLEST,
         };
         Ok(Self {
             method,
+            paddings,
             zstd: Compressor::of_blocks(level, size)?,
             data: Vec::new(),
             other: Vec::new(),
         })
     }
 
-    /// Appends the section of a block.
-    pub(super) fn append(&mut self, raw: &[u8], out: &mut Vec<u8>) -> Result<Row, Refusal> {
+    /// Appends the section of block `number`.
+    pub(super) fn append(
+        &mut self,
+        number: usize,
+        raw: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<Row, Refusal> {
         let codec = match self.method {
             Method::Zstd(_) => BlockCodec::Zstd,
             Method::Trial => self.choose(raw)?,
+            Method::Stored => return Ok(append_stored(self.paddings[number], raw, out)),
         };
         self.data.clear();
         match codec {

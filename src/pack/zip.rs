@@ -12,7 +12,7 @@ use std::ops::Range;
 use flate2::{Compress, Compression, FlushCompress, Status};
 use libdeflater::{CompressionLvl, Compressor};
 
-use crate::codec::{Codec, Level, Profile};
+use crate::codec::{Codec, Level, Profile, compresses};
 use crate::dest::attributes::Losses;
 use crate::entry::{Member, MemberKind};
 use crate::error::{ErrorKind, Refusal, Result};
@@ -378,6 +378,7 @@ impl Coder {
         let (whole, parts) = match method {
             ZipMethod::Deflate => {
                 let level = match (level.number, level.profile) {
+                    (None, Profile::Stored) => return Err(compresses("zip")),
                     (None, Profile::Default) => DEFAULT_LEVEL,
                     (Some(_), _) | (None, Profile::Fast | Profile::Small) => {
                         level.resolve(Codec::Gzip)?

@@ -70,11 +70,18 @@ pub(crate) fn clone_file(from: &File, to: &File) -> io::Result<()> {
     retry(|| rustix::fs::ioctl_ficlone(to, from))
 }
 
-/// Copies up to `len` bytes inside the kernel; returns how many, 0 at the end.
-pub(crate) fn copy_range(from: &File, to: &File, offset: u64, len: u64) -> io::Result<u64> {
+/// Copies up to `len` bytes inside the kernel; returns how many, 0 at the end. Whole
+/// blocks of a file system that can share them are shared.
+pub(crate) fn copy_range(
+    from: &File,
+    start: u64,
+    to: &File,
+    offset: u64,
+    len: u64,
+) -> io::Result<u64> {
     let len = usize::try_from(len).unwrap_or(usize::MAX);
     retry(|| {
-        let (mut read, mut write) = (offset, offset);
+        let (mut read, mut write) = (start, offset);
         rustix::fs::copy_file_range(from, Some(&mut read), to, Some(&mut write), len)
     })
     .map(|copied| copied as u64)

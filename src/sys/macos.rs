@@ -77,7 +77,7 @@ pub(crate) fn clone_file(_from: &File, _to: &File) -> io::Result<()> {
 /// Copies up to `len` bytes inside the kernel; returns how many, 0 at the end.
 ///
 /// Not possible here: `fcopyfile` copies whole files, in user space.
-pub(crate) fn copy_range(_from: &File, _to: &File, _offset: u64, _len: u64) -> io::Result<u64> {
+pub(crate) fn copy_range(_: &File, _: u64, _: &File, _: u64, _: u64) -> io::Result<u64> {
     Err(io::ErrorKind::Unsupported.into())
 }
 

@@ -447,7 +447,7 @@ pub(crate) fn clone_file(_from: &File, _to: &File) -> io::Result<()> {
 }
 
 /// Copies up to `len` bytes inside the kernel, which Windows can't by handles.
-pub(crate) fn copy_range(_from: &File, _to: &File, _offset: u64, _len: u64) -> io::Result<u64> {
+pub(crate) fn copy_range(_: &File, _: u64, _: &File, _: u64, _: u64) -> io::Result<u64> {
     unsupported()
 }
 

@@ -192,6 +192,10 @@ pub(crate) struct ExtractArgs {
     #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
     pub on_no_symlinks: OnNoSymlinks,
 
+    /// Share storage with a .bcp that isn't compressed, where the file system can
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t)]
+    pub reflink: Sharing,
+
     /// What is on disk for certain when the command returns
     #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
     pub sync: Sync,
@@ -261,7 +265,18 @@ pub(crate) enum ZipMethod {
 }
 
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
+pub(crate) enum Sharing {
+    /// Where possible; what is shared isn't compared with its hash
+    #[default]
+    Auto,
+    /// Read and compare everything
+    Never,
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
 pub(crate) enum Profile {
+    /// No compression: .bcp and .tar. Files from a .bcp share its storage where that is possible
+    Stored,
     /// As fast as the disk
     Fast,
     /// Small where it costs little

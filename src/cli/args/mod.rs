@@ -9,7 +9,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
-pub(crate) use archive::{ArchiveFormat, ExtractArgs, ListArgs, PackArgs, Profile, ZipMethod};
+pub(crate) use archive::{
+    ArchiveFormat, ExtractArgs, ListArgs, PackArgs, Profile, Sharing, ZipMethod,
+};
 pub(crate) use convert::ConvertArgs;
 pub(crate) use copy::{CopyArgs, Reflink};
 

@@ -117,7 +117,10 @@ pub(crate) fn extracted_json(outcome: &Extracted, is_dry_run: bool) -> Value {
         "hardlinks": outcome.hardlinks,
         "bytes": outcome.bytes,
         "seconds": outcome.duration.as_secs_f64(),
-        "methods": ["decoded"],
+        "methods": match outcome.copied_inside {
+            true => vec!["copy_file_range", "decoded"],
+            false => vec!["decoded"],
+        },
         "format": outcome.format,
         "dry_run": is_dry_run,
         "links_files": links_files_json(&outcome.links_files),

@@ -5,13 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bundlecp::ExternalLinks;
-use bundlecp::extract::{self, AfterEnd, AppleDouble};
+use bundlecp::extract::{self, AfterEnd, AppleDouble, Sharing};
 
 use super::options::Asked;
 use super::report::{EntriesTo, Report};
 use super::selection::Selection;
 use super::{Failure, options, or_interrupted, progress};
-use crate::cli::args::ExtractArgs;
+use crate::cli::args::{self, ExtractArgs};
 use crate::cli::bar::Bar;
 use crate::cli::input::{self, STANDARD_INPUT};
 use crate::cli::interrupt::Interrupt;
@@ -87,6 +87,10 @@ fn extract_options(arguments: &ExtractArgs) -> Result<extract::Options, Failure>
     options.apple_double = match arguments.keep_apple_double {
         true => AppleDouble::Keep,
         false => AppleDouble::Skip,
+    };
+    options.sharing = match arguments.reflink {
+        args::Sharing::Auto => Sharing::Auto,
+        args::Sharing::Never => Sharing::Never,
     };
     options.sync = options::sync(arguments.sync);
     options.jobs = arguments.jobs.map(usize::from);

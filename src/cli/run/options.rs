@@ -55,6 +55,7 @@ pub(super) fn ownership(preserve: bool) -> Ownership {
 
 pub(super) fn profile(what: args::Profile) -> Profile {
     match what {
+        args::Profile::Stored => Profile::Stored,
         args::Profile::Fast => Profile::Fast,
         args::Profile::Default => Profile::Default,
         args::Profile::Small => Profile::Small,

@@ -23,6 +23,12 @@ pub(crate) const TRAILER: usize = 64;
 /// Bytes in front of a block's data.
 pub(crate) const BLOCK_HEAD: usize = 8;
 
+/// Where the data of stored blocks begins, a multiple of this from the header on, and
+/// so what file systems share; bytes.
+pub(crate) const ALIGNMENT: u64 = 4096;
+/// The most that stands in front of the data for that.
+const MAX_PADDING: u16 = ALIGNMENT as u16 - 1;
+
 /// The most that a block decodes to, bytes.
 pub(crate) const MAX_BLOCK: u32 = 16 << 20;
 /// The most that the tables of a manifest take, bytes.
@@ -226,13 +232,34 @@ pub(crate) enum BlockCodec {
 }
 
 impl BlockCodec {
-    pub(crate) fn head(self) -> [u8; BLOCK_HEAD] {
+    /// What stands in front of `padding` bytes and the data.
+    pub(crate) fn head(self, padding: u16) -> [u8; BLOCK_HEAD] {
         let code = match self {
             BlockCodec::Stored => 0,
             BlockCodec::Zstd => 1,
             BlockCodec::Lzma => 2,
         };
-        [code, 0, 0, 0, 0, 0, 0, 0]
+        let [low, high] = padding.to_le_bytes();
+        [code, 0, low, high, 0, 0, 0, 0]
+    }
+
+    /// The codec that a block's head names, and the bytes between it and the data.
+    pub(crate) fn of_head(head: [u8; BLOCK_HEAD]) -> Result<(Self, usize), Refusal> {
+        let padding = u16::from_le_bytes([head[2], head[3]]);
+        let codec = match head[0] {
+            0 => BlockCodec::Stored,
+            1 => BlockCodec::Zstd,
+            2 => BlockCodec::Lzma,
+            other => return Err(newer(&format!("codec {other} of a block"))),
+        };
+        let most = match codec {
+            BlockCodec::Stored => MAX_PADDING,
+            BlockCodec::Zstd | BlockCodec::Lzma => 0,
+        };
+        match codec.head(padding) == head && padding <= most {
+            true => Ok((codec, usize::from(padding))),
+            false => Err(Refusal::malformed("reserved bytes of a block are set")),
+        }
     }
 
     /// Splits a block's payload into its codec and data.
@@ -240,11 +267,10 @@ impl BlockCodec {
         let Some((head, data)) = payload.split_first_chunk::<BLOCK_HEAD>() else {
             return Err(Refusal::malformed("a block is shorter than its own head"));
         };
-        let known = [BlockCodec::Stored, BlockCodec::Zstd, BlockCodec::Lzma];
-        match known.into_iter().find(|codec| codec.head() == *head) {
-            Some(codec) => Ok((codec, data)),
-            None if head[1..] == [0; 7] => Err(newer(&format!("codec {} of a block", head[0]))),
-            None => Err(Refusal::malformed("reserved bytes of a block are set")),
+        let (codec, padding) = Self::of_head(*head)?;
+        match data.split_at_checked(padding) {
+            Some((zeros, data)) if zeros.iter().all(|zero| *zero == 0) => Ok((codec, data)),
+            Some(_) | None => Err(Refusal::malformed("the padding of a block is not zeros")),
         }
     }
 }

@@ -22,4 +22,4 @@ pub(crate) use manifest::{
 pub(crate) use pieces::{Layout, Piece};
 pub(crate) use read::{Index, decode_block, decode_start, has_trailer, read_index};
 pub(crate) use stream::{Block, StreamReader};
-pub(crate) use write::{Writer, append_block};
+pub(crate) use write::{Writer, append_block, append_stored, paddings};

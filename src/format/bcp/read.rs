@@ -4,8 +4,8 @@
 use std::io::Read;
 
 use super::layout::{
-    BLOCK, BLOCK_HEAD, BlockCodec, FOOTER, HEADER, MAGIC, MANIFEST, MAX_TABLES, ROW, Row, SECTION,
-    Section, TRAILER, Trailer, check_header, is_section, root_hash, section_hash,
+    ALIGNMENT, BLOCK, BLOCK_HEAD, BlockCodec, FOOTER, HEADER, MAGIC, MANIFEST, MAX_TABLES, ROW,
+    Row, SECTION, Section, TRAILER, Trailer, check_header, is_section, root_hash, section_hash,
 };
 use super::manifest::{Judge, Manifest};
 use super::pieces::Layout;
@@ -213,6 +213,31 @@ impl Place {
         }
     }
 
+    /// Where the data of a block is in the source, if it is stored: `raw` bytes. Neither
+    /// they nor what is in front of them is compared with a hash.
+    pub(crate) fn stored(&self, source: &dyn ReadAt, raw: u32) -> Result<Option<u64>, Refusal> {
+        let mut front = [0; SECTION + BLOCK_HEAD];
+        if self.row.section.length < BLOCK_HEAD as u64 {
+            return Err(Refusal::malformed("a block is shorter than its own head"));
+        }
+        read_at(source, &mut front, self.offset)?;
+        let Some((section, head)) = front.split_last_chunk() else {
+            return Err(damaged());
+        };
+        if section != self.row.section.to_bytes() {
+            return Err(damaged());
+        }
+        let (codec, padding) = BlockCodec::of_head(*head)?;
+        let (front, length) = (BLOCK_HEAD + padding, self.row.section.length);
+        match codec {
+            BlockCodec::Zstd | BlockCodec::Lzma => Ok(None),
+            BlockCodec::Stored if length == front as u64 + u64::from(raw) => {
+                Ok(Some(self.offset + (SECTION + front) as u64))
+            }
+            BlockCodec::Stored => Err(Refusal::malformed("a stored block has another size")),
+        }
+    }
+
     /// Replaces `payload` by that of a block which decodes to `raw` bytes.
     pub(crate) fn read_block(
         &self,
@@ -235,7 +260,7 @@ fn resize(buffer: &mut Vec<u8>, length: usize) {
 
 /// Bytes of a block's payload at most: what doesn't become smaller is stored.
 pub(super) fn most_of_block(raw: u32) -> u64 {
-    u64::from(raw) + BLOCK_HEAD as u64
+    u64::from(raw) + BLOCK_HEAD as u64 + ALIGNMENT - 1
 }
 
 pub(super) fn too_large() -> Refusal {

@@ -1,8 +1,8 @@
 //! The bytes of a `.bcp`, in the order in which they are written.
 
 use super::layout::{
-    BLOCK, BlockCodec, FOOTER, HEADER, MANIFEST, MAX_TABLES, Row, SECTION, Section, TRAILER,
-    Trailer, header, root_hash, section_hash,
+    ALIGNMENT, BLOCK, BLOCK_HEAD, BlockCodec, FOOTER, HEADER, MANIFEST, MAX_TABLES, Row, SECTION,
+    Section, TRAILER, Trailer, header, root_hash, section_hash,
 };
 use super::manifest::Manifest;
 use crate::codec;
@@ -60,13 +60,36 @@ impl Writer {
     }
 }
 
+/// Where the data of stored blocks of `sizes` is, so that each begins aligned: the padding
+/// of each, if the first section begins at `start`.
+pub(crate) fn paddings(mut start: u64, sizes: &[u32]) -> Vec<u16> {
+    let front = (SECTION + BLOCK_HEAD) as u64;
+    let padding = |size: &u32| {
+        let padding = (start + front).wrapping_neg() % ALIGNMENT;
+        start += front + padding + u64::from(*size);
+        padding as u16
+    };
+    sizes.iter().map(padding).collect()
+}
+
 /// Appends the section of a block with `data` to `out`; returns its row.
 pub(crate) fn append_block(codec: BlockCodec, data: &[u8], out: &mut Vec<u8>) -> Row {
+    append_padded(codec, 0, data, out)
+}
+
+/// The same for a stored block behind `padding` bytes.
+pub(crate) fn append_stored(padding: u16, data: &[u8], out: &mut Vec<u8>) -> Row {
+    append_padded(BlockCodec::Stored, padding, data, out)
+}
+
+fn append_padded(codec: BlockCodec, padding: u16, data: &[u8], out: &mut Vec<u8>) -> Row {
     let start = out.len();
-    let head = codec.head();
-    let section = Section::new(BLOCK, (head.len() + data.len()) as u64);
+    let head = codec.head(padding);
+    let front = head.len() + usize::from(padding);
+    let section = Section::new(BLOCK, (front + data.len()) as u64);
     out.extend_from_slice(&section.to_bytes());
     out.extend_from_slice(&head);
+    out.resize(start + SECTION + front, 0);
     out.extend_from_slice(data);
     let hash = section_hash(section, &out[start + SECTION..]);
     Row { section, hash }
