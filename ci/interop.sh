@@ -312,6 +312,33 @@ ours() {
   rm -f "$archive"
 }
 
+# ---- our smallest archives
+
+# packs_smaller TREE: `--profile small` makes less of a bundle than the usual one does.
+packs_smaller() {
+  local usual=$work/ours/usual.bcp small=$work/ours/small.bcp
+  "$bundlecp" pack -q -f "$1" -o "$usual" && "$bundlecp" pack -q -f --profile small "$1" -o "$small" &&
+    stat -c '%s %n' "$usual" "$small" && (($(stat -c %s "$small") < $(stat -c %s "$usual")))
+}
+
+# inflates TREE: every stream of Python's zlib is stored as what it inflates to.
+inflates() {
+  "$bundlecp" pack -q -f --profile small "$1" -o "$work/ours/small.bcp" &&
+    "$python" "$repo/ci/interop/streams.py" count "$work/ours/small.bcp" "$1"
+}
+
+# small NAME TREE CHECK: packs TREE by CHECK, and extracts it both ways.
+small() {
+  local peer
+  # shellcheck disable=SC2053 # a pattern
+  [[ "ours: small bcp" == ${only%%,*} ]] || return 0
+  check "ours: small bcp, $1" "$3" "$2"
+  for peer in bundlecp bundlecp_from_a_pipe; do
+    check "ours: small bcp, ${2##*/}, $peer" \
+      comes_back "ours: small bcp, ${2##*/}, $peer" "$2" "by_$peer" "$work/ours/small.bcp" "$work/out"
+  done
+}
+
 # ---- the run
 
 install_missing() {
@@ -341,6 +368,7 @@ stage="makes the trees"
 mkdir "$work/trees" "$work/ours" "$work/theirs"
 : >"$work/used"
 "$python" "$repo/ci/interop/tree.py" "$work/trees" >"$work/log" 2>&1
+"$python" "$repo/ci/interop/streams.py" make "$work/trees/streams" >"$work/log" 2>&1
 plain=$work/trees/plain odd=$work/trees/odd linked=$entry/linked-data
 
 stage="checks"
@@ -356,6 +384,11 @@ for tree in "$plain" "$odd" "$linked"; do
   ours bcp "$tree" bundlecp bundlecp_from_a_pipe
   theirs_tar "$tree"
   theirs_zip "$tree"
+done
+small "streams of Python's zlib are inflated" "$work/trees/streams" inflates
+for tree in "$entry"/{stdlib,numpy-pillow}; do
+  small "${tree##*/} is smaller than by default" "$tree" packs_smaller
+  check "ours: small bcp, ${tree##*/}: the program runs" prints_the_same "$tree"
 done
 theirs_old_tar "$plain"
 theirs_old_tar "$linked"

@@ -309,7 +309,7 @@ fn undo_arm64(code: &mut [u8]) {
                 let range = 1 << 17;
                 let v = (v - o / 4096 + range).rem_euclid(2 * range) - range;
                 let bits = v.rem_euclid(1 << 21);
-                back = i & 0x9F00_001F | bits % 4 << 29 | bits / 4 << 5;
+                back = i & 0x9F00_001F | (bits % 4) << 29 | (bits / 4) << 5;
             }
         }
         bytes.copy_from_slice(&(back as u32).to_le_bytes());

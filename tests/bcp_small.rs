@@ -209,13 +209,15 @@ fn one_member_comes_out_by_itself() {
     }
 }
 
+/// A name, what makes it of a stream, and of which ones it is found.
+type Form = (&'static str, fn(&Stream) -> Vec<u8>, fn(usize) -> bool);
+
 /// In all forms that are looked for; a window smaller than 32 KiB only where a
 /// header tells of it.
 #[test]
 fn what_zlib_made_is_inflated() {
     let all = zlib::streams();
-    type Form = fn(&Stream) -> Vec<u8>;
-    let forms: [(&str, Form, fn(usize) -> bool); 3] = [
+    let forms: [Form; 3] = [
         ("zip", |one| zip_member("name", one), |at| !has_window(at)),
         ("gzip", gzip, |at| !has_window(at)),
         ("png", png, |_| true),
