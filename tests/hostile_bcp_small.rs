@@ -93,7 +93,7 @@ fn inflated_streams_that_are_nowhere_are_refused() {
             rows.inflated[0].content = CODE as u32;
         }),
         ("descending", &[Malformed], |rows| {
-            rows.inflated.rotate_right(1)
+            rows.inflated.rotate_right(1);
         }),
         ("backwards", &[Malformed], |rows| rows.inflated.swap(0, 1)),
         ("twice", &[Malformed], |rows| {
@@ -107,7 +107,7 @@ fn inflated_streams_that_are_nowhere_are_refused() {
             rows.inflated[1].offset = before.offset + u64::from(before.length) - 1;
         }),
         ("past the end", &[Malformed], |rows| {
-            rows.inflated[2].offset = 1
+            rows.inflated[2].offset = 1;
         }),
         ("behind the end", &[Malformed], |rows| {
             rows.inflated[2].offset = rows.sizes[ONE];
@@ -116,7 +116,7 @@ fn inflated_streams_that_are_nowhere_are_refused() {
             rows.inflated[2].offset = rows.sizes[ONE] + 1;
         }),
         ("at 2^63", &[Malformed], |rows| {
-            rows.inflated[2].offset = 1 << 63
+            rows.inflated[2].offset = 1 << 63;
         }),
         ("at 2^64 - 1", &[Malformed], |rows| {
             rows.inflated[2].offset = u64::MAX;
