@@ -14,7 +14,7 @@ use bundlecp::convert::{self, Input, LossKind, Options, Output, convert, convert
 use bundlecp::extract::{self, extract};
 use bundlecp::pack::{self, Format, Frames, Profile, ZipMethod};
 use bundlecp::verify::{self, verify};
-use bundlecp::{Error, ErrorKind, Existing, ExternalLinks, Ownership, Silent};
+use bundlecp::{Error, ErrorKind, Existing, ExternalLinks, Ownership, Silent, Timestamp};
 use common::build::{self, age, bytes, file, folder, hard_link, link, mode, time};
 use common::snapshot::Snapshot;
 use common::{Scratch, names};
@@ -70,10 +70,21 @@ fn full(at: &Path) {
 }
 
 fn packed(scratch: &Scratch, format: Format, label: &str) -> PathBuf {
+    packed_before(scratch, format, label, None)
+}
+
+/// As [`packed`], with no time after `latest`.
+fn packed_before(
+    scratch: &Scratch,
+    format: Format,
+    label: &str,
+    latest: Option<Timestamp>,
+) -> PathBuf {
     let archive = scratch.path(&format!("{label}.{}", format.name()));
     let mut options = pack::Options::default();
     options.format = format;
     options.profile = Profile::Fast;
+    options.latest = latest;
     let sources = [scratch.path("app")];
     pack::pack(&sources, &archive, &options, &Silent).unwrap();
     archive
@@ -394,7 +405,10 @@ fn damage_is_found_before_anything_is_published() {
         link(app.join(format!("x{number}")), b"run");
     }
     for from in Format::ALL {
-        let bytes = std::fs::read(packed(&scratch, from, "packed")).unwrap();
+        // bzip2 has bits that mean nothing, such as those that fill its last byte: of
+        // other times, other bits would be damaged here in every run.
+        let archive = packed_before(&scratch, from, "packed", Some(Timestamp::default()));
+        let bytes = std::fs::read(archive).unwrap();
         for to in [Format::Tar, Format::Bcp] {
             // Plain tars have sums of their headers alone.
             if from != Format::Tar {
