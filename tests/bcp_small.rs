@@ -162,6 +162,66 @@ fn a_program_with_streams_behind_it_comes_back() {
     comes_back(&scratch, &app);
 }
 
+/// Code for `machine` as one segment that is to be executed, behind 120 bytes.
+fn elf(machine: u8, code: &[u8]) -> Vec<u8> {
+    let mut elf = [0; 120];
+    elf[..6].copy_from_slice(b"\x7FELF\x02\x01");
+    (elf[18], elf[32], elf[54], elf[56]) = (machine, 64, 56, 1);
+    elf[64..72].copy_from_slice(&[1, 0, 0, 0, 5, 0, 0, 0]);
+    elf[72] = 120;
+    elf[96..104].copy_from_slice(&(code.len() as u64).to_le_bytes());
+    [&elf[..], code].concat()
+}
+
+/// Calls that a filter helps with; every instruction ends with noise.
+fn calls(call: fn(u32) -> Vec<u8>, count: u32) -> Vec<u8> {
+    let noise = noise(9, count as usize);
+    let mut code = Vec::new();
+    for (number, odd) in (0..count).zip(noise) {
+        code.extend(call((number % 9 * 4096).wrapping_sub(code.len() as u32)));
+        code.extend([odd & 0x3F | 0x40, 0x90, 0x90, 0x91]);
+    }
+    code
+}
+
+fn x86_call(to: u32) -> Vec<u8> {
+    [&[0xE8][..], &to.to_le_bytes()].concat()
+}
+
+fn arm64_call(to: u32) -> Vec<u8> {
+    (0x9400_0000 | ((to / 4) & 0x03FF_FFFF))
+        .to_le_bytes()
+        .to_vec()
+}
+
+/// Streams in front of, within and behind the code of programs, which goes over several
+/// blocks.
+#[test]
+fn code_that_blocks_and_streams_cut_comes_back() {
+    let (scratch, all) = (Scratch::new(), zlib::streams());
+    let app = scratch.path("app");
+    folder(&app);
+    type Call = fn(u32) -> Vec<u8>;
+    let programs: [(_, _, Call, u32); 2] = [
+        ("x86", 62, x86_call, 2_000_000),
+        ("arm", 183, arm64_call, 150_000),
+    ];
+    for (name, machine, call, count) in programs {
+        let code = calls(call, count);
+        let mut program = elf(machine, &code);
+        for at in [0, 100_000, code.len() / 2] {
+            let stream = &all[zlib::SMALL][at % 7].zlib;
+            program[120 + at..][..stream.len()].copy_from_slice(stream);
+        }
+        program.extend(all[zlib::LARGE.start].zlib);
+        file(app.join(name), &program);
+        let columns = columns_of(&elf(machine, &calls(call, 3000)));
+        assert!(columns.contains(&53) && !columns.contains(&52), "{name}");
+    }
+    age(&app);
+    comes_back(&scratch, &app);
+}
+
 #[test]
 fn streams_that_fill_blocks_come_back() {
     let (scratch, all) = (Scratch::new(), zlib::streams());

@@ -333,12 +333,20 @@ fn packed(scratch: &Scratch, profile: Profile) -> Vec<u8> {
     build::hard_link(tree.join("b"), tree.join("h"));
     if profile == Profile::Small {
         build::file(tree.join("d/z"), zlib::streams()[22].zlib);
-        let code = (0..200_u32).map(|at| 0x9400_1000 - at);
-        let code: Vec<u8> = code.flat_map(u32::to_le_bytes).collect();
-        build::file(
-            tree.join("p"),
-            [b"\xCF\xFA\xED\xFE\x0C\0\0\x01", &code[..]].concat(),
-        );
+        // Numbers that LZMA takes less for.
+        let odd = |at: u32| at.wrapping_mul(2_654_435_761).rotate_left(9) & 0x3F;
+        let numbers = (0..400).flat_map(|at| (0x4000_0000 | odd(at)).to_le_bytes());
+        build::file(tree.join("n"), numbers.collect::<Vec<u8>>());
+        let arm = (0..200_u32).flat_map(|at| (0x9400_1000 - at).to_le_bytes());
+        let x86 = (0..200_u32).flat_map(|at| {
+            let displacement = (4096 - 7 * at).to_le_bytes();
+            [&b"\xE8"[..], &displacement, b"\x89\xC0"].concat()
+        });
+        let programs: [(_, u8, Vec<u8>); 2] = [("p", 12, arm.collect()), ("q", 7, x86.collect())];
+        for (name, machine, code) in programs {
+            let begin = [b"\xCF\xFA\xED\xFE", &[machine, 0, 0, 1][..]].concat();
+            build::file(tree.join(name), [begin, code].concat());
+        }
     }
     build::age(&tree);
     let mut options = pack::Options::default();

@@ -1,5 +1,5 @@
 //! `.bcp` archives that lie with what `--profile small` writes: blocks of LZMA2,
-//! inflated streams, and the filter for ARM64.
+//! parts in all forms, and the filter for ARM64.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
@@ -260,7 +260,7 @@ fn filters_and_their_columns_go_together() {
 }
 
 #[test]
-fn unknown_ways_to_deflate_are_refused() {
+fn unknown_forms_are_refused() {
     let arena = Arena::new();
     let level = |level: u16| level | 15 << 4;
     let window = |window: u16| 9 | window << 4;
@@ -268,7 +268,14 @@ fn unknown_ways_to_deflate_are_refused() {
     let lies = [
         level(0),
         level(10),
+        level(11),
         level(15),
+        11 | 1 << 15,
+        12,
+        12 | 64 << 4,
+        13 | 1 << 4,
+        14,
+        15,
         window(0),
         window(8),
         0,
@@ -304,6 +311,92 @@ fn streams_of_another_length_are_refused() {
         }),
     ];
     lies(cases, Reading::All);
+}
+
+/// A call, data, a jump, and what only looks like a call.
+const PROGRAM: &[u8] =
+    b"\x90\xE8\x10\0\0\0\x48\x8B\x05\x20\0\0\0\x0F\x84\x30\0\0\0\xE8\0\0\0\x7F\x90\x90\x90";
+/// What is stored of it, if it stands at 3.
+const TAKEN_APART: &[u8] = b"\x01\0\0\0\x01\0\0\0\x01\0\0\0\
+    \x90\xE8\x48\x8B\x05\x0F\x84\xE8\x06\0\0\0\x7F\x90\x90\x90\
+    \0\0\0\x19\0\0\0\x30\0\0\0\x46";
+
+/// The program in form 10, between three bytes and two.
+fn taken_apart(stored: &[u8], lie: impl Fn(&mut Inflated)) -> Parts {
+    let content = [b"abc", PROGRAM, b"xy"].concat();
+    let mut rows = Rows::default();
+    rows.content(&content);
+    rows.file(0, b"a", 0);
+    rows.filters[0] = 3;
+    let mut part = Inflated {
+        content: 0,
+        offset: 3,
+        length: PROGRAM.len() as u32,
+        plain: stored.len() as u32,
+        setup: 10,
+    };
+    lie(&mut part);
+    rows.sizes[0] = u64::from(part.length) + 5;
+    rows.blocks.push(part.plain + 5);
+    rows.inflated.push(part);
+    let block = Section::stored(&[b"abc", stored, b"xy"].concat());
+    Parts::new(manifest(&tables(&rows.columns())), &[block])
+}
+
+#[test]
+fn code_and_addresses_that_do_not_go_together_are_refused() {
+    let arena = Arena::new();
+    let whole = taken_apart(TAKEN_APART, |_| {}).bytes();
+    for source in BOTH {
+        arena.prepare(Before::Nothing);
+        arena
+            .extract(&whole, *source, &Options::default(), "whole")
+            .unwrap();
+        let found = std::fs::read(arena.destination().join("a")).unwrap();
+        assert_eq!(found, [b"abc", PROGRAM, b"xy"].concat());
+    }
+    let path = arena.archive(&whole);
+    verify::verify(&path, &path, &verify::Options::default(), &Silent).unwrap();
+    type Lie = fn(&mut Inflated);
+    let sizes: [(&str, Lie); 9] = [
+        ("as long as its code", |part| part.plain = part.length),
+        ("a byte too short", |part| part.plain = part.length + 11),
+        ("a byte too long", |part| part.plain = 2 * part.length + 13),
+        ("of nothing", |part| (part.length, part.plain) = (0, 12)),
+        ("more than a block", |part| part.plain = (16 << 20) + 1),
+        ("ARM64, longer", |part| part.setup = 11),
+        ("rows, longer", |part| part.setup = 12 | 1 << 4),
+        ("unwind table, longer", |part| part.setup = 13),
+        ("2^32 - 1", |part| part.plain = u32::MAX - 5),
+    ];
+    for (name, lie) in sizes {
+        let bytes = taken_apart(TAKEN_APART, lie).bytes();
+        is_refused(&arena, name, &bytes, &[Malformed], Reading::Manifest);
+    }
+    let lengths: [(&str, Lie); 2] = [
+        ("one more", |part| part.length += 1),
+        ("one less", |part| part.length -= 1),
+    ];
+    for (name, lie) in lengths {
+        let bytes = taken_apart(TAKEN_APART, lie).bytes();
+        is_refused(&arena, name, &bytes, &[Malformed], Reading::All);
+    }
+    // Counts, and an escape that is none.
+    for (at, byte) in [
+        (0, 0),
+        (0, 2),
+        (4, 0),
+        (8, 5),
+        (3, 0xFF),
+        (11, 0x40),
+        (20, 7),
+    ] {
+        let mut stored = TAKEN_APART.to_vec();
+        stored[at] = byte;
+        let bytes = taken_apart(&stored, |_| {}).bytes();
+        let name = format!("{byte} at {at}");
+        is_refused(&arena, &name, &bytes, &[Malformed], Reading::All);
+    }
 }
 
 /// A stream of 6 bytes for 100 that are alike.

@@ -16,10 +16,13 @@ mod encode;
 mod framing;
 mod gzip;
 pub(crate) mod lzma;
+pub(crate) mod rows;
 pub(crate) mod seekable;
 mod single;
 mod unit;
+pub(crate) mod unwind;
 pub(crate) mod x86;
+pub(crate) mod x86_streams;
 mod xz;
 
 use std::ops::RangeInclusive;

@@ -90,18 +90,23 @@ fn convert(data: &mut [u8], place: usize, change: impl Fn(u32) -> u32) -> Option
 }
 
 /// Bytes that are searched at a time: as many as a number has bits.
-const CHUNK: usize = 64;
+pub(super) const CHUNK: usize = 64;
 
 /// One bit for each byte that may have a displacement behind it. Written so that
 /// the compiler looks at many bytes with one instruction: a sixteenth of a
 /// program's bytes are such, and finding them is most of the work.
 fn candidates(chunk: &[u8; CHUNK]) -> u64 {
-    /// Gathers the lowest bits of eight bytes in the highest byte.
-    const GATHER: u64 = 0x0102_0408_1020_4080;
     let mut flags = [0; CHUNK];
     for (flag, code) in flags.iter_mut().zip(chunk) {
         *flag = u8::from(is_candidate(*code));
     }
+    gathered(&flags)
+}
+
+/// One bit for each byte, its lowest.
+pub(super) fn gathered(flags: &[u8; CHUNK]) -> u64 {
+    /// Gathers the lowest bits of eight bytes in the highest byte.
+    const GATHER: u64 = 0x0102_0408_1020_4080;
     let (words, _) = flags.as_chunks();
     let words = words.iter().enumerate();
     words.fold(0, |found, (at, word)| {

@@ -11,7 +11,8 @@ use crate::codec::Level;
 use crate::entry::{MemberKind, places};
 use crate::error::{Refusal, Result};
 use crate::format::bcp::{
-    self, Content, Entry, Filter, Hint, Inflated, Layout, MAX_BLOCK, Manifest, Piece, Restorer, Row,
+    self, Content, Entry, Filter, Hint, Layout, MAX_BLOCK, Manifest, Part, Piece, Restorer, Row,
+    Transformer,
 };
 use crate::plan::NodeKind;
 use crate::plan::links::{Resolution, Resolver};
@@ -124,8 +125,7 @@ pub(super) fn pack<W: Write + Send>(
             reader: job.reader(),
             encoder: BlockEncoder::new(tuning.method, tuning.block, Arc::clone(&paddings))
                 .map_err(refused)?,
-            raw: Buffer::default(),
-            streams: Streams::default(),
+            raw: Buffer::with_capacity(tuning.block as usize),
         })
     };
     let blocks: Vec<usize> = (0..layout.manifest.blocks.len()).collect();
@@ -203,14 +203,14 @@ struct BlockPacker<'p> {
     reader: Reader<'p>,
     encoder: BlockEncoder,
     raw: Buffer,
-    streams: Streams,
 }
 
-/// What a content goes through whose streams are inflated.
+/// What contents go through that have parts: dropped before a block is compressed,
+/// which takes as much memory.
 #[derive(Default)]
-struct Streams {
+struct Workshop {
     data: Buffer,
-    stored: Vec<u8>,
+    transformer: Transformer,
     restorer: Restorer,
 }
 
@@ -218,9 +218,12 @@ impl Packer<usize, Packed> for BlockPacker<'_> {
     fn pack(&mut self, block: &usize, _: Place, spare: Vec<u8>) -> Result<Packed> {
         self.raw.clear();
         let layout = self.layout;
+        let mut workshop = Workshop::default();
         for piece in layout.pieces(*block) {
-            self.append(&piece, &layout.manifest.contents[piece.content])?;
+            let content = &layout.manifest.contents[piece.content];
+            self.append(&piece, content, &mut workshop)?;
         }
+        drop(workshop);
         let mut bytes = spare;
         let row = self.encoder.append(*block, &self.raw, &mut bytes);
         let row = row.map_err(|refusal| refusal.at("pack", self.job.shown))?;
@@ -230,16 +233,9 @@ impl Packer<usize, Packed> for BlockPacker<'_> {
 
 impl BlockPacker<'_> {
     /// Appends what is stored of a piece.
-    fn append(&mut self, piece: &Piece, content: &Content) -> Result<()> {
+    fn append(&mut self, piece: &Piece, content: &Content, workshop: &mut Workshop) -> Result<()> {
         match &content.filter {
-            Filter::Inflated(streams) => {
-                let mut data = std::mem::take(&mut self.streams.data);
-                data.clear();
-                self.read(piece, content, &mut data)?;
-                let inflated = self.inflate(piece, content, streams, &data);
-                self.streams.data = data;
-                inflated
-            }
+            Filter::Parts(parts) => self.transform(piece, content, parts, workshop),
             Filter::None | Filter::X86(_) | Filter::Arm64(_) => {
                 let mut raw = std::mem::take(&mut self.raw);
                 let read = self.read(piece, content, &mut raw);
@@ -266,22 +262,30 @@ impl BlockPacker<'_> {
         Ok(())
     }
 
-    /// Appends the `data` of a piece with its streams inflated. Each is made again, and
-    /// compared, as whoever extracts the archive will make it.
-    fn inflate(
+    /// Appends a piece with its parts in their forms. It is made again, and compared, as
+    /// whoever extracts the archive will make it.
+    fn transform(
         &mut self,
         piece: &Piece,
         content: &Content,
-        streams: &[Inflated],
-        data: &[u8],
+        parts: &[Part],
+        workshop: &mut Workshop,
     ) -> Result<()> {
-        let Streams {
-            stored, restorer, ..
-        } = &mut self.streams;
-        let is_inflated = bcp::inflate(streams, piece, data, stored).is_some();
-        self.raw.append(stored);
-        let restored = restorer.restore(content, piece, stored);
-        match is_inflated && restored.is_ok_and(|restored| restored == data) {
+        let Workshop {
+            data,
+            transformer,
+            restorer,
+        } = workshop;
+        data.clear();
+        self.read(piece, content, data)?;
+        let raw = &mut self.raw;
+        let transformed = raw.append_by(|stored| transformer.transform(parts, piece, data, stored));
+        let is_same = transformed.is_some_and(|()| {
+            let stored = raw.filled_mut(piece.range.start);
+            let restored = restorer.restore(content, piece, stored);
+            restored.is_ok_and(|restored| *restored == **data)
+        });
+        match is_same {
             true => Ok(()),
             false => Err(self
                 .reader

@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
+use crate::codec::x86_streams;
 use crate::entry::{Member, MemberKind};
-use crate::format::bcp::{Content, Filter, MAX_STREAMS};
+use crate::format::bcp::{Content, Filter, Form, MAX_PARTS, Part};
 
 use super::output::Job;
 use super::similar::gather;
@@ -71,10 +72,10 @@ pub(super) fn choose(job: &Job<'_>, found: Vec<Found>, order: Order, how: Cut) -
     let ordered = sequence.iter().filter_map(|number| unique[*number].take());
     let (items, mut contents): (Vec<_>, Vec<_>) =
         ordered.map(|one| (one.item, one.content)).unzip();
-    keep_streams(&mut contents, MAX_STREAMS);
+    keep_parts(&mut contents, MAX_PARTS);
     Chosen {
         items,
-        blocks: cut(&contents, how),
+        blocks: cut(&mut contents, how),
         contents,
         of_item: same
             .into_iter()
@@ -83,11 +84,11 @@ pub(super) fn choose(job: &Job<'_>, found: Vec<Found>, order: Order, how: Cut) -
     }
 }
 
-/// Leaves as it is what would bring the inflated streams above `most`.
-fn keep_streams(contents: &mut [Content], most: usize) {
+/// Leaves as it is what would bring the parts above `most`.
+fn keep_parts(contents: &mut [Content], most: usize) {
     let mut left = most;
     for content in contents {
-        match left.checked_sub(content.inflated().len()) {
+        match left.checked_sub(content.parts().len()) {
             Some(rest) => left = rest,
             None => content.filter = Filter::None,
         }
@@ -108,9 +109,9 @@ fn in_order(unique: &[Found]) -> Vec<usize> {
 /// that end half full cost 2 % of a node_modules.
 const SMALL: u32 = 16;
 
-/// Sizes of blocks: full, but for small contents and for inflated streams that
-/// would be cut.
-fn cut(contents: &[Content], Cut { size, apart }: Cut) -> Vec<u32> {
+/// Sizes of blocks: full, but for small contents and for parts that would be cut. Joins
+/// parts of code that go on in each other and stand in one block.
+fn cut(contents: &mut [Content], Cut { size, apart }: Cut) -> Vec<u32> {
     let mut cutter = Cutter {
         size,
         blocks: Vec::new(),
@@ -118,20 +119,11 @@ fn cut(contents: &[Content], Cut { size, apart }: Cut) -> Vec<u32> {
     };
     for content in contents {
         let stored = content.stored();
-        if apart.is_some_and(|apart| stored >= apart) {
+        let is_apart = apart.is_some_and(|apart| stored >= apart);
+        if is_apart || (stored <= u64::from(size / SMALL) && stored > u64::from(cutter.room())) {
             cutter.end_block();
         }
-        if stored <= u64::from(size / SMALL) {
-            cutter.add_whole(stored);
-            continue;
-        }
-        let mut at = 0;
-        for stream in content.inflated() {
-            cutter.add(stream.stored - at);
-            cutter.add_whole(u64::from(stream.plain));
-            at = stream.stored_end();
-        }
-        cutter.add(stored - at);
+        cutter.add_content(content);
     }
     cutter.end_block();
     cutter.blocks
@@ -148,7 +140,7 @@ impl Cutter {
     /// Adds bytes that may be cut anywhere.
     fn add(&mut self, mut left: u64) {
         while left > 0 {
-            let taken = left.min(u64::from(self.size - self.filled));
+            let taken = left.min(u64::from(self.room()));
             self.filled += taken as u32;
             left -= taken;
             if self.filled == self.size {
@@ -157,12 +149,42 @@ impl Cutter {
         }
     }
 
-    /// Adds bytes, no more than a block has, that stay together.
-    fn add_whole(&mut self, length: u64) {
-        if length > u64::from(self.size - self.filled) {
+    fn add_content(&mut self, content: &mut Content) {
+        let data = content.data();
+        let mut end = 0;
+        if let Filter::Parts(parts) = &mut content.filter {
+            for part in std::mem::take(parts) {
+                self.add(part.offset - end);
+                end = part.end();
+                self.add_part(part, parts);
+            }
+            Part::place(parts);
+        }
+        self.add(data - end);
+    }
+
+    /// Adds a part, no larger than a block, and joins it to the last of those `before`
+    /// where it can.
+    fn add_part(&mut self, part: Part, before: &mut Vec<Part>) {
+        let is_in_block = self.filled > 0;
+        if let Some(last) = before.last_mut().filter(|_| is_in_block)
+            && let Some(more) = more_by(last, &part).filter(|more| *more <= self.room())
+        {
+            last.length += part.length;
+            last.size += more;
+            self.add(u64::from(more));
+            return;
+        }
+        if part.size > self.room() {
             self.end_block();
         }
-        self.add(length);
+        self.add(u64::from(part.size));
+        before.push(part);
+    }
+
+    /// Bytes that the block still takes.
+    fn room(&self) -> u32 {
+        self.size - self.filled
     }
 
     fn end_block(&mut self) {
@@ -173,11 +195,23 @@ impl Cutter {
     }
 }
 
+/// By how many bytes `last` grows if `part` is joined to it; `None` if it can't be.
+fn more_by(last: &Part, part: &Part) -> Option<u32> {
+    let (unit, front) = match last.form {
+        Form::X86Streams => (x86_streams::SEGMENT as u32, x86_streams::FRONT as u32),
+        Form::Arm64 => (4, 0),
+        Form::Rows(numbers) => (4 * u32::from(numbers), 0),
+        Form::Unwind => (1, 0),
+        Form::Inflated(_) => return None,
+    };
+    let goes_on = last.form == part.form && last.end() == part.offset;
+    (goes_on && last.length.is_multiple_of(unit)).then(|| part.size - front)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::codec::deflate::{Memory, Setup, Strategy};
-    use crate::format::bcp::Inflated;
 
     #[test]
     fn blocks_end_with_contents_where_they_can() {
@@ -189,8 +223,9 @@ mod tests {
             (&[330, 3], &[160, 160, 13]),
             (&[160, 1], &[160, 1]),
         ] {
-            let contents: Vec<Content> = stored.iter().map(|size| content(*size)).collect();
-            assert_eq!(cut(&contents, WHOLE), blocks, "{stored:?}");
+            let contents = stored.iter().map(|size| content(*size));
+            let mut contents: Vec<Content> = contents.collect();
+            assert_eq!(cut(&mut contents, WHOLE), blocks, "{stored:?}");
         }
     }
 
@@ -201,7 +236,8 @@ mod tests {
             apart: Some(50),
         };
         let sizes = [10, 20, 50, 3, 330, 5, 49, 60];
-        assert_eq!(cut(&sizes.map(content), how), [30, 53, 160, 160, 64, 60]);
+        let mut contents = sizes.map(content);
+        assert_eq!(cut(&mut contents, how), [30, 53, 160, 160, 64, 60]);
     }
 
     const WHOLE: Cut = Cut {
@@ -218,32 +254,77 @@ mod tests {
         }
     }
 
+    fn part(form: Form, offset: u64, length: u32, size: u32) -> Part {
+        Part {
+            offset,
+            length,
+            stored: 0,
+            size,
+            form,
+        }
+    }
+
+    const INFLATED: Form = Form::Inflated(Setup {
+        level: 6,
+        window: 15,
+        memory: Memory::Usual,
+        strategy: Strategy::Usual,
+    });
+
+    fn with_parts(size: u64, mut parts: Vec<Part>) -> Content {
+        Part::place(&mut parts);
+        let mut one = content(size);
+        one.filter = Filter::Parts(parts);
+        one
+    }
+
     #[test]
     fn no_block_ends_within_an_inflated_stream_and_there_are_not_too_many() {
-        let setup = Setup {
-            level: 6,
-            window: 15,
-            memory: Memory::Usual,
-            strategy: Strategy::Usual,
-        };
-        let inflated = |offset, stored, plain| Inflated {
-            offset,
-            length: 10,
-            stored,
-            plain,
-            setup,
-        };
-        let mut one = content(120);
-        one.filter = Filter::Inflated(vec![inflated(10, 10, 100), inflated(40, 130, 160)]);
+        let streams = vec![part(INFLATED, 10, 10, 100), part(INFLATED, 40, 10, 160)];
+        let one = with_parts(120, streams);
         assert_eq!(one.stored(), 10 + 100 + 20 + 160 + 70);
-        assert_eq!(
-            cut(&[content(155), one.clone()], WHOLE),
-            [160, 125, 160, 70]
-        );
+        let mut contents = [content(155), one.clone()];
+        assert_eq!(cut(&mut contents, WHOLE), [160, 125, 160, 70]);
+        assert_eq!(contents[1], one);
         for (most, kept) in [(4, [2, 0, 2]), (3, [2, 0, 0]), (1, [0, 0, 0])] {
             let mut contents = [one.clone(), content(9), one.clone()];
-            keep_streams(&mut contents, most);
-            assert_eq!(contents.map(|one| one.inflated().len()), kept);
+            keep_parts(&mut contents, most);
+            assert_eq!(contents.map(|one| one.parts().len()), kept);
         }
+    }
+
+    #[test]
+    fn code_is_joined_within_a_block_and_cut_between_segments() {
+        const SEGMENT: u32 = x86_streams::SEGMENT as u32;
+        let code = |number: u32, length, size| {
+            let offset = 5 + u64::from(number * SEGMENT);
+            part(Form::X86Streams, offset, length, size)
+        };
+        let how = Cut {
+            size: 2 * SEGMENT + 100,
+            apart: None,
+        };
+        let segments = (0..4).map(|number| code(number, SEGMENT, SEGMENT + 20));
+        let mut parts: Vec<Part> = segments.collect();
+        parts.push(code(4, 7, 19));
+        parts.push(part(INFLATED, parts[4].end(), 50, 60));
+        let mut contents = [with_parts(4 * u64::from(SEGMENT) + 100, parts)];
+        let blocks = cut(&mut contents, how);
+        let Filter::Parts(parts) = &contents[0].filter else {
+            panic!("{contents:?}");
+        };
+        let expected = [
+            code(0, 2 * SEGMENT, 2 * SEGMENT + 28),
+            code(2, 2 * SEGMENT + 7, 2 * SEGMENT + 35),
+            part(INFLATED, 5 + 4 * u64::from(SEGMENT) + 7, 50, 60),
+        ];
+        let mut expected = expected.to_vec();
+        Part::place(&mut expected);
+        assert_eq!(parts, &expected);
+        assert_eq!(blocks, [2 * SEGMENT + 33, 2 * SEGMENT + 95 + 5, 33]);
+        assert_eq!(
+            contents[0].stored(),
+            blocks.iter().map(|size| u64::from(*size)).sum::<u64>()
+        );
     }
 }

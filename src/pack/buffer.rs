@@ -13,6 +13,14 @@ pub(super) struct Buffer {
 }
 
 impl Buffer {
+    /// One that takes so many bytes without growing.
+    pub(super) fn with_capacity(capacity: usize) -> Self {
+        Self {
+            bytes: Vec::with_capacity(capacity),
+            filled: 0,
+        }
+    }
+
     pub(super) fn clear(&mut self) {
         self.filled = 0;
     }
@@ -34,6 +42,14 @@ impl Buffer {
 
     pub(super) fn append(&mut self, bytes: &[u8]) {
         self.grow(bytes.len()).copy_from_slice(bytes);
+    }
+
+    /// Lets `add` append, which may only push.
+    pub(super) fn append_by<T>(&mut self, add: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+        self.bytes.truncate(self.filled);
+        let added = add(&mut self.bytes);
+        self.filled = self.bytes.len();
+        added
     }
 
     pub(super) fn append_zeros(&mut self, length: usize) {

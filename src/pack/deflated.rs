@@ -8,7 +8,7 @@ use flate2::{Decompress, FlushDecompress, Status};
 
 use crate::codec::deflate::{Compare, Deflater, Memory, Setup, Strategy};
 use crate::error::Result;
-use crate::format::bcp::{Inflated, MAX_BLOCK};
+use crate::format::bcp::{Form, MAX_BLOCK, Part};
 
 use super::buffer::Buffer;
 
@@ -36,7 +36,7 @@ struct Candidate {
 
 /// What became of a candidate.
 enum Found {
-    Stream(Inflated),
+    Stream(Part),
     Nothing,
     /// It goes on behind the window.
     Cut,
@@ -51,13 +51,14 @@ impl Finder {
         }
     }
 
-    /// The streams in `data` bytes, which `read` appends to a buffer part by part.
+    /// The streams in `data` bytes, which `read` appends to a buffer part by part. Where
+    /// they are stored is not known yet.
     pub(super) fn find(
         &mut self,
         data: u64,
         mut read: impl FnMut(std::ops::Range<u64>, &mut Buffer) -> Result<()>,
-    ) -> Result<Vec<Inflated>> {
-        let mut streams: Vec<Inflated> = Vec::new();
+    ) -> Result<Vec<Part>> {
+        let mut streams: Vec<Part> = Vec::new();
         let mut start = 0;
         while start < data {
             let end = (start + WINDOW).min(data);
@@ -78,7 +79,7 @@ impl Finder {
         window: &[u8],
         offset: u64,
         is_last: bool,
-        streams: &mut Vec<Inflated>,
+        streams: &mut Vec<Part>,
     ) -> u64 {
         /// Bytes that may be in front of a stream, so that a next window sees
         /// them: the longest header of a zip.
@@ -112,7 +113,7 @@ impl Finder {
         window: &[u8],
         offset: u64,
         candidate: &Candidate,
-        before: Option<&Inflated>,
+        before: Option<&Part>,
     ) -> Found {
         let rest = &window[candidate.start..];
         self.plain.clear();
@@ -128,7 +129,10 @@ impl Finder {
         if length < LEAST || self.plain.len() <= length {
             return Found::Nothing;
         }
-        let last = before.map(|before| before.setup);
+        let last = before.and_then(|before| match before.form {
+            Form::Inflated(setup) => Some(setup),
+            _ => None,
+        });
         let others = setups(candidate).filter(|setup| Some(*setup) != last);
         let stream = &rest[..length];
         let makes = |setup: &Setup| {
@@ -138,14 +142,12 @@ impl Finder {
         let Some(setup) = last.into_iter().chain(others).find(makes) else {
             return Found::Nothing;
         };
-        let at = offset + candidate.start as u64;
-        let (end, stored_end) = before.map_or((0, 0), |one| (one.end(), one.stored_end()));
-        Found::Stream(Inflated {
-            offset: at,
+        Found::Stream(Part {
+            offset: offset + candidate.start as u64,
             length: length as u32,
-            stored: stored_end + (at - end),
-            plain: self.plain.len() as u32,
-            setup,
+            stored: 0,
+            size: self.plain.len() as u32,
+            form: Form::Inflated(setup),
         })
     }
 }
@@ -295,7 +297,7 @@ mod tests {
         out
     }
 
-    fn find(data: &[u8]) -> Vec<Inflated> {
+    fn find(data: &[u8]) -> Vec<Part> {
         let read = |range: std::ops::Range<u64>, buffer: &mut Buffer| {
             buffer.append(&data[range.start as usize..range.end as usize]);
             Ok(())
@@ -331,10 +333,13 @@ mod tests {
                 panic!("{header:x?}: {found:?}");
             };
             let at = 16 + header.len() as u64;
-            assert_eq!((one.offset, one.stored), (at, at));
+            assert_eq!(one.offset, at);
             assert_eq!(one.length as usize, stream.len());
-            assert_eq!(one.plain as usize, plain.len());
-            assert_eq!(deflate(&plain, one.setup), stream);
+            assert_eq!(one.size as usize, plain.len());
+            let Form::Inflated(setup) = one.form else {
+                panic!("{:?}", one.form);
+            };
+            assert_eq!(deflate(&plain, setup), stream);
         }
     }
 
@@ -368,7 +373,5 @@ mod tests {
         let found = find(&data);
         let offsets: Vec<u64> = found.iter().map(|one| one.offset).collect();
         assert_eq!(offsets, starts);
-        let grown = short.len() - short_stream.len() + long.len() - long_stream.len();
-        assert_eq!(found[2].stored, found[2].offset + grown as u64);
     }
 }

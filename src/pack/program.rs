@@ -87,8 +87,22 @@ fn spanned(parts: impl Iterator<Item = (u64, u64)>, size: u64) -> Option<Range<u
     found.filter(|code| !code.is_empty())
 }
 
-/// The executable sections of a PE (PE Format, Section Table).
+/// The executable sections of a PE.
 fn code_of_pe(begin: &[u8], size: u64) -> Option<Range<u64>> {
+    let sections = pe_sections(begin)?;
+    let code = sections.iter().filter(|section| section.is_code);
+    spanned(code.map(|section| (section.start, section.length)), size)
+}
+
+/// A section of a PE (PE Format, Section Table).
+pub(super) struct PeSection {
+    pub name: [u8; 8],
+    pub start: u64,
+    pub length: u64,
+    pub is_code: bool,
+}
+
+pub(super) fn pe_sections(begin: &[u8]) -> Option<Vec<PeSection>> {
     const FILE_HEADER: usize = 20;
     const SECTION: usize = 40;
     const EXECUTABLE: u32 = 0x2000_0000;
@@ -96,12 +110,15 @@ fn code_of_pe(begin: &[u8], size: u64) -> Option<Range<u64>> {
     let (count, optional) = (short(header, 2)?, short(header, 16)?);
     let table = header.get(FILE_HEADER + usize::from(optional)..)?;
     let sections = table.chunks_exact(SECTION).take(usize::from(count));
-    let parts = sections.filter_map(|section| {
-        let (length, start) = (word(section, 16)?, word(section, 20)?);
-        let is_code = word(section, 36)? & EXECUTABLE != 0;
-        is_code.then(|| (u64::from(start), u64::from(length)))
+    let sections = sections.filter_map(|section| {
+        Some(PeSection {
+            name: *section.first_chunk()?,
+            start: u64::from(word(section, 20)?),
+            length: u64::from(word(section, 16)?),
+            is_code: word(section, 36)? & EXECUTABLE != 0,
+        })
     });
-    spanned(parts, size)
+    Some(sections.collect())
 }
 
 /// The segments of a 64-bit Mach-O that are mapped to be executed
@@ -143,15 +160,15 @@ fn code_of_elf(begin: &[u8], size: u64) -> Option<Range<u64>> {
     spanned(parts.into_iter(), size)
 }
 
-fn short(bytes: &[u8], at: usize) -> Option<u16> {
+pub(super) fn short(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
-fn word(bytes: &[u8], at: usize) -> Option<u32> {
+pub(super) fn word(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
-fn long(bytes: &[u8], at: usize) -> Option<u64> {
+pub(super) fn long(bytes: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 

@@ -4,26 +4,24 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::codec::{Codec, Compressor, Level, Settings, arm64, x86};
+use crate::codec::{arm64, x86};
 use crate::entry::{Extent, Member, MemberKind, places};
-use crate::error::{Refusal, Result};
-use crate::format::bcp::{Content, Filter};
+use crate::error::Result;
+use crate::format::bcp::{Content, Filter, Form};
 use crate::pool::{self, Queue};
 use crate::progress::{Phase, Progress};
 
 use super::buffer::Buffer;
-use super::deflated::Finder;
 use super::members::Item;
 use super::output::Job;
+use super::parts::{PartFinder, Trial};
 use super::program::{Class, class_of, code_of};
 use super::reader::{Opened, Reader};
+use super::sections::{SectionTable, pe_tables};
 use super::similar::{Features, Sketch};
 
 /// Bytes of a file that are read at a time.
 const READ: u64 = 1 << 20;
-
-/// Bytes in the middle of a program that a filter is tried on.
-const TRIAL: u64 = 512 << 10;
 
 /// One file.
 pub(super) struct Found {
@@ -74,15 +72,43 @@ pub(super) fn survey(job: &Job<'_>, depth: Depth, progress: &dyn Progress) -> Re
 }
 
 /// A file that is open.
-struct Source<'s> {
+pub(super) struct Source<'s> {
     item: &'s Item,
     opened: &'s Opened,
     extents: &'s [Extent],
 }
 
+/// What is known of a file by how it begins.
+pub(super) struct Begin {
+    pub class: Class,
+    /// Where a program has its code.
+    pub code: Range<u64>,
+    /// Its tables, if they are told there.
+    pub tables: Vec<(Range<u64>, Form)>,
+    /// Where it tells of its sections, if it does that elsewhere.
+    pub sections: Option<SectionTable>,
+}
+
+impl Begin {
+    /// Of a file of `size` bytes that begins with `bytes`.
+    fn of(bytes: &[u8], size: u64) -> Self {
+        Self {
+            class: class_of(bytes),
+            code: code_of(bytes, size),
+            tables: pe_tables(bytes, size),
+            sections: SectionTable::of(bytes, size),
+        }
+    }
+}
+
 impl Source<'_> {
     /// Appends a range of its data to `buffer`.
-    fn read(&self, reader: &mut Reader<'_>, range: Range<u64>, buffer: &mut Buffer) -> Result<()> {
+    pub(super) fn read(
+        &self,
+        reader: &mut Reader<'_>,
+        range: Range<u64>,
+        buffer: &mut Buffer,
+    ) -> Result<()> {
         for range in places(self.extents, range) {
             reader.read(self.item, self.opened, range, buffer)?;
         }
@@ -95,21 +121,19 @@ struct Surveyor<'j> {
     depth: Depth,
     reader: Reader<'j>,
     buffer: Buffer,
-    trial: Compressor,
-    finder: Finder,
+    trial: Trial,
+    parts: PartFinder<'j>,
 }
 
 impl<'j> Surveyor<'j> {
     fn new(job: &'j Job<'j>, depth: Depth) -> Result<Self> {
-        let settings = Settings::new(Codec::Zstd, Level::default());
-        let trial = Compressor::new(Codec::Zstd, settings);
         Ok(Self {
             job,
             depth,
             reader: job.reader(),
             buffer: Buffer::default(),
-            finder: Finder::new(),
-            trial: trial.map_err(|refusal| refusal.at("pack", job.shown))?,
+            trial: Trial::new().map_err(|refusal| refusal.at("pack", job.shown))?,
+            parts: PartFinder::new(job)?,
         })
     }
 
@@ -118,7 +142,7 @@ impl<'j> Surveyor<'j> {
         let extents = self.reader.extents(item, &opened)?;
         let size = member.size;
         let (mut hasher, mut sketch) = (blake3::Hasher::new(), Sketch::default());
-        let (mut class, mut code) = (Class::Other, 0..0);
+        let mut begin = Begin::of(&[], 0);
         let whole = [(0, size)];
         let extents_or_all = extents.as_deref().unwrap_or(&whole);
         let stored: u64 = extents_or_all.iter().map(|(_, length)| length).sum();
@@ -133,8 +157,7 @@ impl<'j> Surveyor<'j> {
             self.buffer.clear();
             source.read(&mut self.reader, at..end, &mut self.buffer)?;
             if at == 0 {
-                class = class_of(&self.buffer);
-                code = code_of(&self.buffer, stored);
+                begin = Begin::of(&self.buffer, stored);
             }
             hasher.update(&self.buffer);
             if self.depth >= Depth::Likeness {
@@ -142,7 +165,7 @@ impl<'j> Surveyor<'j> {
             }
             at = end;
         }
-        let filter = self.filter(&source, stored, class, code)?;
+        let filter = self.filter(&source, stored, &begin)?;
         self.reader.check(item, &opened)?;
         Ok(Found {
             item: number,
@@ -156,60 +179,44 @@ impl<'j> Surveyor<'j> {
                     false => extents,
                 }),
             },
-            class,
+            class: begin.class,
             features: sketch.features(),
         })
     }
 
-    /// The filter that makes a file of `data` bytes smaller.
-    fn filter(
-        &mut self,
-        source: &Source<'_>,
-        data: u64,
-        class: Class,
-        code: Range<u64>,
-    ) -> Result<Filter> {
-        if self.depth >= Depth::Streams {
-            let reader = &mut self.reader;
-            let read = |range, buffer: &mut Buffer| source.read(reader, range, buffer);
-            let streams = self.finder.find(data, read)?;
-            if !streams.is_empty() {
-                return Ok(Filter::Inflated(streams));
+    /// The filter that makes a file of `data` bytes, which begin like `begin`, smaller.
+    fn filter(&mut self, source: &Source<'_>, data: u64, begin: &Begin) -> Result<Filter> {
+        match self.depth {
+            Depth::Hashes => Ok(Filter::None),
+            Depth::Likeness => self.filter_of_code(source, begin),
+            Depth::Streams => {
+                let parts = self.parts.find(source, &mut self.reader, data, begin)?;
+                Ok(match parts.is_empty() {
+                    true => Filter::None,
+                    false => Filter::Parts(parts),
+                })
             }
         }
-        let convert = match class {
-            Class::X86 => x86::encode,
-            Class::Arm64 => arm64::encode,
-            Class::OtherProgram | Class::Other => return Ok(Filter::None),
-        };
-        if self.depth < Depth::Likeness || !self.is_smaller(source, &code, convert)? {
-            return Ok(Filter::None);
-        }
-        Ok(match class {
-            Class::Arm64 => Filter::Arm64(code),
-            Class::X86 | Class::OtherProgram | Class::Other => Filter::X86(code),
-        })
     }
 
-    /// Whether `convert` makes the middle of a program's code smaller.
-    fn is_smaller(
-        &mut self,
-        source: &Source<'_>,
-        code: &Range<u64>,
-        convert: fn(&mut [u8], u64),
-    ) -> Result<bool> {
-        let middle = code.start + (code.end - code.start) / 2;
-        let start = middle.saturating_sub(TRIAL / 2).max(code.start);
-        let end = (start + TRIAL).min(code.end);
+    /// The one that makes the middle of a program's code smaller.
+    fn filter_of_code(&mut self, source: &Source<'_>, begin: &Begin) -> Result<Filter> {
+        let (filter, convert): (_, fn(&mut [u8], u64)) = match begin.class {
+            Class::X86 => (Filter::X86(begin.code.clone()), x86::encode),
+            Class::Arm64 => (Filter::Arm64(begin.code.clone()), arm64::encode),
+            Class::OtherProgram | Class::Other => return Ok(Filter::None),
+        };
+        let sample = Trial::middle(&begin.code);
         self.buffer.clear();
-        source.read(&mut self.reader, start..end, &mut self.buffer)?;
-        let refused = |refusal: Refusal| refusal.at("pack", self.job.shown);
-        let (mut plain, mut filtered) = (Vec::new(), Vec::new());
-        let compressed = self.trial.compress(&self.buffer, &mut plain);
-        compressed.map_err(refused)?;
-        convert(self.buffer.filled_mut(0), start);
-        let compressed = self.trial.compress(&self.buffer, &mut filtered);
-        compressed.map_err(refused)?;
-        Ok(filtered.len() < plain.len())
+        source.read(&mut self.reader, sample.clone(), &mut self.buffer)?;
+        let plain = self.buffer.to_vec();
+        convert(self.buffer.filled_mut(0), sample.start);
+        let helps = self.trial.is_smaller(&self.buffer, &plain);
+        Ok(
+            match helps.map_err(|refusal| refusal.at("pack", self.job.shown))? {
+                true => filter,
+                false => Filter::None,
+            },
+        )
     }
 }

@@ -2,7 +2,7 @@
 //! other, each column once and in ascending order.
 
 use super::layout::{SECTION, Section};
-use crate::error::Refusal;
+use crate::error::{ErrorKind, Refusal};
 
 pub(super) const COUNTS: u32 = 1;
 pub(super) const KINDS: u32 = 16;
@@ -24,7 +24,7 @@ pub(super) const HASHES: u32 = 49;
 pub(super) const FILTERS: u32 = 50;
 pub(super) const EXTENTS: u32 = 51;
 pub(super) const FILTERED: u32 = 52;
-pub(super) const INFLATED: u32 = 53;
+pub(super) const PARTS: u32 = 53;
 pub(super) const BLOCK_SIZES: u32 = 64;
 
 /// All of them.
@@ -49,12 +49,18 @@ const COLUMNS: [u32; 22] = [
     FILTERS,
     EXTENTS,
     FILTERED,
-    INFLATED,
+    PARTS,
     BLOCK_SIZES,
 ];
 
 /// Of an entry's kind.
 pub(super) const HAS_TIME: u8 = 1 << 4;
+/// Forms of parts.
+pub(super) const X86_STREAMS: u16 = 10;
+pub(super) const ARM64: u16 = 11;
+/// With the width of a row in the bits above.
+pub(super) const ROWS: u16 = 12;
+pub(super) const UNWIND: u16 = 13;
 
 /// Columns that are written.
 #[derive(Default)]
@@ -149,6 +155,19 @@ pub(super) fn values<const WIDTH: usize>(
 /// Rows of `WIDTH` bytes each, of which there may be any number.
 pub(super) fn rows<const WIDTH: usize>(column: &[u8]) -> Result<&[[u8; WIDTH]], Refusal> {
     values(column, column.len() / WIDTH)
+}
+
+/// For what is more than a reader takes.
+pub(super) fn over(cause: &str) -> Refusal {
+    Refusal::new(ErrorKind::LimitExceeded, cause)
+}
+
+/// The value of the next row.
+pub(super) fn next<const WIDTH: usize>(
+    values: &mut std::slice::Iter<'_, [u8; WIDTH]>,
+) -> Result<[u8; WIDTH], Refusal> {
+    let value = values.next().copied();
+    value.ok_or_else(|| Refusal::malformed("a column has fewer values than rows"))
 }
 
 /// Bytes that are handed out in parts, to the last.

@@ -5,10 +5,11 @@ use std::ops::Range;
 
 use flate2::{Decompress, FlushDecompress, Status};
 
-use super::manifest::{Content, Filter, Inflated};
+use super::manifest::{Content, Filter, Form, Part};
 use super::pieces::Piece;
-use crate::codec::deflate::{Append, Deflater};
-use crate::codec::{arm64, x86};
+use crate::codec::deflate::{Append, Deflater, Setup};
+use crate::codec::x86_streams::{self, Splitter};
+use crate::codec::{arm64, rows, unwind, x86};
 use crate::error::Refusal;
 
 /// Undoes filters, piece by piece.
@@ -39,49 +40,71 @@ impl Restorer {
                     arm64::decode(&mut stored[part], offset);
                 }
             }
-            Filter::Inflated(streams) => {
-                self.deflate(streams_of(streams, piece), piece, stored)?;
+            Filter::Parts(parts) => {
+                self.rebuild(parts_of(parts, piece), piece, stored)?;
                 return Ok(&self.data);
             }
         }
         Ok(stored)
     }
 
-    /// Makes the streams of a piece again, between what is stored as it is.
-    fn deflate(
-        &mut self,
-        streams: &[Inflated],
-        piece: &Piece,
-        stored: &[u8],
-    ) -> Result<(), Refusal> {
+    /// Makes the parts of a piece again, between what is stored as it is.
+    fn rebuild(&mut self, parts: &[Part], piece: &Piece, stored: &[u8]) -> Result<(), Refusal> {
         self.data.clear();
+        // Exactly: what grows step by step takes twice the memory.
+        self.data
+            .reserve_exact((piece.data.end - piece.data.start) as usize);
         let mut at = 0;
-        for stream in streams {
-            let start = (stream.stored - piece.stored.start) as usize;
-            let end = start + stream.plain as usize;
+        for part in parts {
+            let start = (part.stored - piece.stored.start) as usize;
+            let end = start + part.size as usize;
             self.data.extend_from_slice(&stored[at..start]);
-            let mut output = Append {
-                out: &mut self.data,
-                left: stream.length as usize,
-            };
-            let plain = &stored[start..end];
-            let fits = self.deflater.deflate(plain, stream.setup, &mut output);
-            if !fits || output.left > 0 {
-                let cause = "what was inflated doesn't deflate to its size";
-                return Err(Refusal::malformed(cause));
-            }
+            self.rebuild_part(part, &stored[start..end])?;
             at = end;
         }
         self.data.extend_from_slice(&stored[at..]);
         Ok(())
     }
+
+    fn rebuild_part(&mut self, part: &Part, held: &[u8]) -> Result<(), Refusal> {
+        let (start, length) = (self.data.len(), part.length as usize);
+        match part.form {
+            Form::Inflated(setup) => return self.deflate(setup, held, length),
+            Form::X86Streams => {
+                self.data.resize(start + length, 0);
+                let wrong = || Refusal::malformed("code and its addresses don't go together");
+                x86_streams::decode(held, part.offset, &mut self.data[start..])
+                    .ok_or_else(wrong)?;
+            }
+            Form::Arm64 | Form::Rows(_) | Form::Unwind => {
+                self.data.extend_from_slice(held);
+                undo(part.form, part.offset, &mut self.data[start..]);
+            }
+        }
+        Ok(())
+    }
+
+    fn deflate(&mut self, setup: Setup, plain: &[u8], length: usize) -> Result<(), Refusal> {
+        let mut output = Append {
+            out: &mut self.data,
+            left: length,
+        };
+        let fits = self.deflater.deflate(plain, setup, &mut output);
+        match fits && output.left == 0 {
+            true => Ok(()),
+            false => {
+                let cause = "what was inflated doesn't deflate to its size";
+                Err(Refusal::malformed(cause))
+            }
+        }
+    }
 }
 
 /// Makes what is stored of a piece from its `data`, which has as many bytes: for
-/// all filters but the one that inflates.
+/// all filters but those of parts.
 pub(crate) fn filter(filter: &Filter, piece: &Piece, data: &mut [u8]) {
     match filter {
-        Filter::None | Filter::Inflated(_) => {}
+        Filter::None | Filter::Parts(_) => {}
         Filter::X86(range) => {
             if let Some((part, offset)) = within(range, piece) {
                 x86::encode(&mut data[part], offset);
@@ -95,39 +118,85 @@ pub(crate) fn filter(filter: &Filter, piece: &Piece, data: &mut [u8]) {
     }
 }
 
-/// Replaces `out` by what is stored of a piece whose streams are inflated;
-/// `None` if its `data` isn't what they were found in.
-pub(crate) fn inflate(
-    streams: &[Inflated],
-    piece: &Piece,
-    data: &[u8],
-    out: &mut Vec<u8>,
-) -> Option<()> {
-    out.clear();
-    let mut at = 0;
-    for stream in streams_of(streams, piece) {
-        let start = (stream.offset - piece.data.start) as usize;
-        let end = start + stream.length as usize;
-        out.extend_from_slice(&data[at..start]);
-        let plain = out.len() + stream.plain as usize;
-        out.reserve(stream.plain as usize);
-        let mut inflater = Decompress::new(false);
-        let status = inflater.decompress_vec(&data[start..end], out, FlushDecompress::Finish);
-        let is_whole = inflater.total_in() == u64::from(stream.length) && out.len() == plain;
-        if !matches!(status, Ok(Status::StreamEnd)) || !is_whole {
-            return None;
+/// Makes what is stored of parts, the other way round than [`Restorer`].
+#[derive(Default)]
+pub(crate) struct Transformer {
+    splitter: Splitter,
+}
+
+impl Transformer {
+    /// Appends what is stored of a piece with `parts`; `None` if its `data` isn't what they
+    /// were found in.
+    pub(crate) fn transform(
+        &mut self,
+        parts: &[Part],
+        piece: &Piece,
+        data: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Option<()> {
+        out.reserve_exact(piece.range.len());
+        let mut at = 0;
+        for part in parts_of(parts, piece) {
+            let start = (part.offset - piece.data.start) as usize;
+            let end = start + part.length as usize;
+            out.extend_from_slice(&data[at..start]);
+            let behind = out.len() + part.size as usize;
+            let bytes = &data[start..end];
+            match part.form {
+                Form::Inflated(_) => inflate(bytes, part.size as usize, out)?,
+                Form::X86Streams => self.splitter.encode(bytes, part.offset, out),
+                Form::Arm64 | Form::Rows(_) | Form::Unwind => {
+                    let start = out.len();
+                    out.extend_from_slice(bytes);
+                    transform(part.form, part.offset, &mut out[start..]);
+                }
+            }
+            if out.len() != behind {
+                return None;
+            }
+            at = end;
         }
-        at = end;
+        out.extend_from_slice(&data[at..]);
+        Some(())
     }
-    out.extend_from_slice(&data[at..]);
-    Some(())
+}
+
+/// Makes of the data of a part at `offset` what is stored of it, for forms that leave its
+/// length as it is.
+pub(crate) fn transform(form: Form, offset: u64, data: &mut [u8]) {
+    match form {
+        Form::Arm64 => arm64::encode(data, offset),
+        Form::Rows(numbers) => rows::encode(data, 4 * usize::from(numbers)),
+        Form::Unwind => unwind::encode(data, offset),
+        Form::Inflated(_) | Form::X86Streams => {}
+    }
+}
+
+/// Undoes [`transform`].
+fn undo(form: Form, offset: u64, data: &mut [u8]) {
+    match form {
+        Form::Arm64 => arm64::decode(data, offset),
+        Form::Rows(numbers) => rows::decode(data, 4 * usize::from(numbers)),
+        Form::Unwind => unwind::decode(data, offset),
+        Form::Inflated(_) | Form::X86Streams => {}
+    }
+}
+
+/// Appends the `size` bytes that all of `stream` inflates to.
+fn inflate(stream: &[u8], size: usize, out: &mut Vec<u8>) -> Option<()> {
+    out.reserve(size);
+    let mut inflater = Decompress::new(false);
+    let status = inflater.decompress_vec(stream, out, FlushDecompress::Finish);
+    let is_whole =
+        matches!(status, Ok(Status::StreamEnd)) && inflater.total_in() == stream.len() as u64;
+    is_whole.then_some(())
 }
 
 /// Those that stand in a piece: none stands in two.
-fn streams_of<'s>(streams: &'s [Inflated], piece: &Piece) -> &'s [Inflated] {
-    let first = streams.partition_point(|stream| stream.stored < piece.stored.start);
-    let last = streams.partition_point(|stream| stream.stored < piece.stored.end);
-    &streams[first..last]
+fn parts_of<'p>(parts: &'p [Part], piece: &Piece) -> &'p [Part] {
+    let first = parts.partition_point(|part| part.stored < piece.stored.start);
+    let last = parts.partition_point(|part| part.stored < piece.stored.end);
+    &parts[first..last]
 }
 
 /// What of a piece its filter goes over, and where that is in the content.

@@ -34,9 +34,9 @@ pub(crate) const MAX_BLOCK: u32 = 16 << 20;
 /// The most that the tables of a manifest take, bytes.
 pub(crate) const MAX_TABLES: u64 = 128 << 20;
 
-/// The most inflated streams of all contents: with them and its tables, a manifest
+/// The most parts of all contents: with them and its tables, a manifest
 /// stays below 256 MiB.
-pub(crate) const MAX_STREAMS: usize = 2 << 20;
+pub(crate) const MAX_PARTS: usize = 2 << 20;
 
 pub(crate) const MANIFEST: u32 = u32::from_le_bytes(*b"MANF");
 pub(crate) const BLOCK: u32 = u32::from_le_bytes(*b"BLOK");

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::column::{self, HAS_TIME, Writer};
+use super::column::{self, ARM64, HAS_TIME, ROWS, UNWIND, Writer, X86_STREAMS};
 use crate::codec::deflate::{Memory, Setup, Strategy};
 use crate::entry::{Extent, Member, MemberKind};
 use crate::error::{ErrorKind, Refusal};
@@ -25,33 +25,55 @@ pub(crate) enum Filter {
     /// Over these bytes of its data.
     X86(Range<u64>),
     Arm64(Range<u64>),
-    /// Deflate streams in its data were inflated: in their order, one at least.
-    Inflated(Vec<Inflated>),
+    /// Parts of its data are stored in other forms: in their order, one at least.
+    Parts(Vec<Part>),
 }
 
-/// A deflate stream that is stored as what it inflates to.
+/// A part of a content's data that is stored in another form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Inflated {
-    /// Where the stream is in the content's data, and how long.
+pub(crate) struct Part {
+    /// Where the part is in the content's data, and how long.
     pub offset: u64,
     pub length: u32,
-    /// Where what it inflates to is in what is stored of the content, and how
-    /// long: longer than the stream.
+    /// Where its form is in what is stored of the content, and how long.
     pub stored: u64,
-    pub plain: u32,
-    /// What makes the stream again.
-    pub setup: Setup,
+    pub size: u32,
+    pub form: Form,
 }
 
-impl Inflated {
-    /// What follows the stream in the content's data.
+/// What a part is stored as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// A deflate stream as what it inflates to; this makes the stream again.
+    Inflated(Setup),
+    /// Code for x86-64, its addresses in streams of their own.
+    X86Streams,
+    /// Code for ARM64, with addresses instead of displacements.
+    Arm64,
+    /// Rows of so many numbers of 4 bytes, as differences to those above: 1 to 63.
+    Rows(u8),
+    /// An unwind table, each record relative to the one before.
+    Unwind,
+}
+
+impl Part {
+    /// What follows the part in the content's data.
     pub(crate) fn end(&self) -> u64 {
         self.offset + u64::from(self.length)
     }
 
     /// What follows in what is stored.
     pub(crate) fn stored_end(&self) -> u64 {
-        self.stored + u64::from(self.plain)
+        self.stored + u64::from(self.size)
+    }
+
+    /// Puts parts that have all but [`stored`](Self::stored) where they are stored.
+    pub(crate) fn place(parts: &mut [Self]) {
+        let (mut end, mut stored_end) = (0, 0);
+        for part in parts {
+            part.stored = stored_end + (part.offset - end);
+            (end, stored_end) = (part.end(), part.stored_end());
+        }
     }
 }
 
@@ -78,36 +100,36 @@ impl Content {
 
     /// Bytes that are stored of it.
     pub(crate) fn stored(&self) -> u64 {
-        let last = self.inflated().last();
+        let last = self.parts().last();
         last.map_or(self.data(), |last| {
             last.stored_end() + (self.data() - last.end())
         })
     }
 
-    /// The streams in it that were inflated.
-    pub(crate) fn inflated(&self) -> &[Inflated] {
+    /// What of it is stored in other forms.
+    pub(crate) fn parts(&self) -> &[Part] {
         match &self.filter {
             Filter::None | Filter::X86(_) | Filter::Arm64(_) => &[],
-            Filter::Inflated(streams) => streams,
+            Filter::Parts(parts) => parts,
         }
     }
 
-    /// Where a byte of the data is stored: within a stream, where that begins.
+    /// Where a byte of the data is stored: within a part, where that begins.
     pub(super) fn stored_at(&self, place: u64) -> u64 {
-        let streams = self.inflated();
-        let before = streams.partition_point(|stream| stream.offset <= place);
-        match before.checked_sub(1).map(|last| &streams[last]) {
+        let parts = self.parts();
+        let before = parts.partition_point(|part| part.offset <= place);
+        match before.checked_sub(1).map(|last| &parts[last]) {
             None => place,
             Some(last) if place < last.end() => last.stored,
             Some(last) => last.stored_end().saturating_add(place - last.end()),
         }
     }
 
-    /// Where a stored byte that is in no stream is in the data.
+    /// Where a stored byte that is in no part is in the data.
     pub(super) fn data_at(&self, stored: u64) -> u64 {
-        let streams = self.inflated();
-        let before = streams.partition_point(|stream| stream.stored_end() <= stored);
-        match before.checked_sub(1).map(|last| &streams[last]) {
+        let parts = self.parts();
+        let before = parts.partition_point(|part| part.stored_end() <= stored);
+        match before.checked_sub(1).map(|last| &parts[last]) {
             None => stored,
             Some(last) => last.end() + (stored - last.stored_end()),
         }
@@ -253,7 +275,7 @@ impl Manifest {
             Filter::None => 0,
             Filter::X86(_) => 1,
             Filter::Arm64(_) => 2,
-            Filter::Inflated(_) => 3,
+            Filter::Parts(_) => 3,
         });
         columns.push_some(column::FILTERS, &filters.collect::<Vec<u8>>());
         let mut extents = Vec::new();
@@ -269,20 +291,20 @@ impl Manifest {
             Filter::X86(range) | Filter::Arm64(range) => {
                 Some([range.start, range.end - range.start])
             }
-            Filter::None | Filter::Inflated(_) => None,
+            Filter::None | Filter::Parts(_) => None,
         });
         columns.push_some(column::FILTERED, &longs(filtered.flatten()));
-        let mut inflated = Vec::new();
+        let mut parts = Vec::new();
         for (number, content) in self.contents.iter().enumerate() {
-            for stream in content.inflated() {
-                inflated.extend_from_slice(&(number as u32).to_le_bytes());
-                inflated.extend_from_slice(&stream.offset.to_le_bytes());
-                inflated.extend_from_slice(&stream.length.to_le_bytes());
-                inflated.extend_from_slice(&stream.plain.to_le_bytes());
-                inflated.extend_from_slice(&setup_bits(stream.setup).to_le_bytes());
+            for part in content.parts() {
+                parts.extend_from_slice(&(number as u32).to_le_bytes());
+                parts.extend_from_slice(&part.offset.to_le_bytes());
+                parts.extend_from_slice(&part.length.to_le_bytes());
+                parts.extend_from_slice(&part.size.to_le_bytes());
+                parts.extend_from_slice(&form_bits(part.form).to_le_bytes());
             }
         }
-        columns.push_some(column::INFLATED, &inflated);
+        columns.push_some(column::PARTS, &parts);
     }
 }
 
@@ -305,8 +327,15 @@ fn kind_byte(entry: &Entry) -> u8 {
     kind | hint | time
 }
 
-/// How a deflate stream was made, as two bytes.
-fn setup_bits(setup: Setup) -> u16 {
+/// A form as two bytes: the lowest four bits are a level of deflate, or none.
+fn form_bits(form: Form) -> u16 {
+    let setup = match form {
+        Form::Inflated(setup) => setup,
+        Form::X86Streams => return X86_STREAMS,
+        Form::Arm64 => return ARM64,
+        Form::Rows(numbers) => return ROWS | u16::from(numbers) << 4,
+        Form::Unwind => return UNWIND,
+    };
     let memory = match setup.memory {
         Memory::Usual => 0,
         Memory::Most => 1,

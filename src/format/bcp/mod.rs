@@ -5,6 +5,7 @@
 //! `pieces` know what the bytes mean, `read`, `stream` and `write` where they come from.
 
 mod column;
+mod contents;
 mod filters;
 mod layout;
 mod manifest;
@@ -14,10 +15,10 @@ mod stream;
 mod tables;
 mod write;
 
-pub(crate) use filters::{Restorer, filter, inflate};
-pub(crate) use layout::{BlockCodec, MAGIC, MAX_BLOCK, MAX_STREAMS, Row};
+pub(crate) use filters::{Restorer, Transformer, filter, transform};
+pub(crate) use layout::{BlockCodec, MAGIC, MAX_BLOCK, MAX_PARTS, Row};
 pub(crate) use manifest::{
-    Claim, Content, Entry, Filter, Hint, Inflated, Manifest, Verdict, keep_all,
+    Claim, Content, Entry, Filter, Form, Hint, Manifest, Part, Verdict, keep_all,
 };
 pub(crate) use pieces::{Layout, Piece};
 pub(crate) use read::{Index, decode_block, decode_start, has_trailer, read_index};

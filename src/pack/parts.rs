@@ -1,0 +1,302 @@
+//! Finds the parts of a file that are stored in other forms: deflate streams, tables of
+//! programs, and their code.
+
+use std::ops::Range;
+
+use crate::codec::x86_streams::{self, Splitter};
+use crate::codec::{Codec, Compressor, Level, Settings, unwind};
+use crate::error::{Refusal, Result};
+use crate::format::bcp::{Form, Part, transform};
+
+use super::buffer::Buffer;
+use super::deflated::Finder;
+use super::output::Job;
+use super::program::Class;
+use super::reader::Reader;
+use super::sections::elf_tables;
+use super::survey::{Begin, Source};
+
+/// Whether a filter helps, tried by compressing.
+pub(super) struct Trial {
+    compressor: Compressor,
+    plain: Vec<u8>,
+    filtered: Vec<u8>,
+}
+
+/// Bytes of a program that a filter is tried on.
+const TRIAL: u64 = 512 << 10;
+
+impl Trial {
+    pub(super) fn new() -> Result<Self, Refusal> {
+        let settings = Settings::new(Codec::Zstd, Level::default());
+        Ok(Self {
+            compressor: Compressor::new(Codec::Zstd, settings)?,
+            plain: Vec::new(),
+            filtered: Vec::new(),
+        })
+    }
+
+    /// What is tried of some code: its middle.
+    pub(super) fn middle(code: &Range<u64>) -> Range<u64> {
+        let middle = code.start + (code.end - code.start) / 2;
+        let start = middle.saturating_sub(TRIAL / 2).max(code.start);
+        start..(start + TRIAL).min(code.end)
+    }
+
+    pub(super) fn is_smaller(&mut self, filtered: &[u8], plain: &[u8]) -> Result<bool, Refusal> {
+        self.plain.clear();
+        self.filtered.clear();
+        self.compressor.compress(plain, &mut self.plain)?;
+        self.compressor.compress(filtered, &mut self.filtered)?;
+        Ok(self.filtered.len() < self.plain.len())
+    }
+}
+
+/// Searches one file after the other.
+pub(super) struct PartFinder<'j> {
+    job: &'j Job<'j>,
+    finder: Finder,
+    splitter: Splitter,
+    trial: Trial,
+    buffer: Buffer,
+    scratch: Vec<u8>,
+}
+
+/// Bytes of a file that are read at a time.
+const READ: u64 = 1 << 20;
+/// What is shorter isn't worth its row in the manifest, bytes.
+const LEAST: u64 = 256;
+/// Parts are found as pieces of about so many bytes, which blocks can be cut between;
+/// those that stay together are joined.
+const SEGMENT: u64 = x86_streams::SEGMENT as u64;
+
+impl<'j> PartFinder<'j> {
+    pub(super) fn new(job: &'j Job<'j>) -> Result<Self> {
+        Ok(Self {
+            job,
+            finder: Finder::new(),
+            splitter: Splitter::default(),
+            trial: Trial::new().map_err(|refusal| refusal.at("pack", job.shown))?,
+            buffer: Buffer::default(),
+            scratch: Vec::new(),
+        })
+    }
+
+    /// The parts of a file of `size` bytes, in their order.
+    pub(super) fn find(
+        &mut self,
+        source: &Source<'_>,
+        reader: &mut Reader<'_>,
+        size: u64,
+        begin: &Begin,
+    ) -> Result<Vec<Part>> {
+        let read = |range, buffer: &mut Buffer| source.read(reader, range, buffer);
+        let mut parts = self.finder.find(size, read)?;
+        let mut regions = begin.tables.clone();
+        if let Some(table) = &begin.sections {
+            let headers = self.read(source, reader, table.range.clone())?;
+            if let Some(names) = table.names(&headers, size) {
+                let names = self.read(source, reader, names)?;
+                regions.extend(elf_tables(&headers, &names, size));
+            }
+        }
+        // Whatever lies between is code.
+        match begin.class {
+            Class::X86 => regions.push((begin.code.clone(), Form::X86Streams)),
+            Class::Arm64 => regions.push((begin.code.clone(), Form::Arm64)),
+            Class::OtherProgram | Class::Other => {}
+        }
+        for (region, form) in regions {
+            if self.helps(source, reader, &region, form)? {
+                for gap in gaps(&parts, region) {
+                    self.add(source, reader, form, gap, &mut parts)?;
+                }
+                parts.sort_by_key(|part| part.offset);
+            }
+        }
+        Part::place(&mut parts);
+        Ok(parts)
+    }
+
+    fn read(
+        &self,
+        source: &Source<'_>,
+        reader: &mut Reader<'_>,
+        range: Range<u64>,
+    ) -> Result<Vec<u8>> {
+        let mut buffer = Buffer::default();
+        source.read(reader, range, &mut buffer)?;
+        Ok(buffer.to_vec())
+    }
+
+    /// Whether a form makes the middle of some code smaller, or the front of a table.
+    fn helps(
+        &mut self,
+        source: &Source<'_>,
+        reader: &mut Reader<'_>,
+        region: &Range<u64>,
+        form: Form,
+    ) -> Result<bool> {
+        let sample = match form {
+            Form::X86Streams | Form::Arm64 => Trial::middle(region),
+            Form::Inflated(_) | Form::Rows(_) | Form::Unwind => {
+                region.start..(region.start + TRIAL).min(region.end)
+            }
+        };
+        self.buffer.clear();
+        source.read(reader, sample.clone(), &mut self.buffer)?;
+        self.scratch.clear();
+        if form == Form::X86Streams {
+            self.splitter
+                .encode(&self.buffer, sample.start, &mut self.scratch);
+        } else {
+            self.scratch.extend_from_slice(&self.buffer);
+            transform(form, sample.start, &mut self.scratch);
+        }
+        let helps = self.trial.is_smaller(&self.scratch, &self.buffer);
+        helps.map_err(|refusal| refusal.at("pack", self.job.shown))
+    }
+
+    /// Adds the parts of a gap between those that are there.
+    fn add(
+        &mut self,
+        source: &Source<'_>,
+        reader: &mut Reader<'_>,
+        form: Form,
+        gap: Range<u64>,
+        parts: &mut Vec<Part>,
+    ) -> Result<()> {
+        if gap.end - gap.start < LEAST {
+            return Ok(());
+        }
+        let mut start = gap.start;
+        while start < gap.end {
+            let end = (start + READ).min(gap.end);
+            self.buffer.clear();
+            source.read(reader, start..end, &mut self.buffer)?;
+            let mut rest: &[u8] = &self.buffer;
+            while !rest.is_empty() {
+                let Some(length) = segment(form, rest, end == gap.end) else {
+                    break;
+                };
+                let (data, behind) = rest.split_at(length);
+                rest = behind;
+                let size = match form {
+                    Form::X86Streams => x86_streams::FRONT + self.splitter.measure(data, start),
+                    _ => length,
+                };
+                parts.push(Part {
+                    offset: start,
+                    length: length as u32,
+                    stored: 0,
+                    size: size as u32,
+                    form,
+                });
+                start += length as u64;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How long the segment is that `data`, not empty, begins with; `None` if its end isn't
+/// in it.
+fn segment(form: Form, data: &[u8], is_last: bool) -> Option<usize> {
+    let most = SEGMENT as usize;
+    let whole = match form {
+        Form::Rows(numbers) => most - most % (4 * usize::from(numbers)),
+        Form::Unwind => {
+            let mut at = 0;
+            while at < most
+                && let Some(length) = unwind::record(&data[at..])
+            {
+                at += length;
+            }
+            match at {
+                // No record, or one that isn't worth waiting for.
+                0 => most,
+                at => at,
+            }
+        }
+        Form::X86Streams | Form::Arm64 | Form::Inflated(_) => most,
+    };
+    match whole <= data.len() {
+        true => Some(whole),
+        false => is_last.then_some(data.len()),
+    }
+}
+
+/// What of `region` is in none of `parts`, which are in their order.
+fn gaps(parts: &[Part], region: Range<u64>) -> Vec<Range<u64>> {
+    let first = parts.partition_point(|part| part.end() <= region.start);
+    let mut gaps = Vec::new();
+    let mut at = region.start;
+    for part in &parts[first..] {
+        if part.offset >= region.end {
+            break;
+        }
+        if at < part.offset {
+            gaps.push(at..part.offset);
+        }
+        at = part.end();
+    }
+    if at < region.end {
+        gaps.push(at..region.end);
+    }
+    gaps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(offset: u64, length: u32) -> Part {
+        Part {
+            offset,
+            length,
+            stored: 0,
+            size: length,
+            form: Form::Arm64,
+        }
+    }
+
+    #[test]
+    fn gaps_are_what_no_part_has() {
+        let parts = [part(10, 10), part(30, 5), part(35, 5)];
+        for (region, expected) in [
+            (0..10, &[(0, 10)][..]),
+            (0..50, &[(0, 10), (20, 30), (40, 50)]),
+            (12..18, &[]),
+            (15..33, &[(20, 30)]),
+            (20..30, &[(20, 30)]),
+            (36..60, &[(40, 60)]),
+        ] {
+            let found = gaps(&parts, region.clone()).into_iter();
+            let found: Vec<_> = found.map(|gap| (gap.start, gap.end)).collect();
+            assert_eq!(found, expected, "{region:?}");
+        }
+    }
+
+    #[test]
+    fn segments_end_with_rows_and_records() {
+        let most = SEGMENT as usize;
+        let record = [&20_u32.to_le_bytes()[..], &[1; 20]].concat();
+        let records = record.repeat(most / 24 + 2);
+        for (form, data, is_last, length) in [
+            (Form::Arm64, &records[..], false, Some(most)),
+            (Form::Rows(3), &records, false, Some(most / 12 * 12)),
+            (Form::Rows(3), &records[..100], true, Some(100)),
+            (Form::Rows(3), &records[..100], false, None),
+            (
+                Form::Unwind,
+                &records,
+                false,
+                Some(most.next_multiple_of(24)),
+            ),
+            (Form::Unwind, &records[..100], true, Some(96)),
+            (Form::Unwind, &records[4..100], true, Some(96)),
+        ] {
+            assert_eq!(segment(form, data, is_last), length, "{form:?}");
+        }
+    }
+}
