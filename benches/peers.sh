@@ -200,9 +200,12 @@ measure_extractions() {
 measure_bcp() {
   local filesystem=$1 input=$2 p="bundlecp=$BUNDLECP pack $2" name member
   local x="bundlecp=$BUNDLECP extract --allow-external-links"
+  # Beside them the least that it could take: the copy of the tree alone, and all
+  # blocks decoded and hashed alone.
   for name in bcp fast.bcp; do
     measure "$filesystem" "$input-$name" "$rounds" "$x ${name/#bcp/ours.bcp} -C D" \
-      'bsdtar=bsdtar -xf ours.tar.zst -C D' 'unsquashfs=unsquashfs -quiet -no-progress -f -d D sq'
+      'bsdtar=bsdtar -xf ours.tar.zst -C D' 'unsquashfs=unsquashfs -quiet -no-progress -f -d D sq' \
+      "copy=$BUNDLECP -R $input D/c" "verify=$BUNDLECP verify -q ${name/#bcp/ours.bcp}"
   done
   measure "$filesystem" "$input-list.bcp" "$rounds" "bundlecp=$BUNDLECP list ours.bcp"
   member=$("$BUNDLECP" list "$work/$filesystem/ours.bcp" | awk '/[.][a-z]+$/ && ++count == 300 {found = $0} END {print found}')
@@ -220,6 +223,18 @@ measure_packing() {
     "bsdtar=bsdtar --zstd --options zstd:compression-level=3,zstd:threads=2 -cf D/b.tar.zst $input" \
     "tar=tar -I 'zstd -3 -T0' -cf D/t.tar.zst $input"
   measure "$filesystem" "$input-pack.zip" "$few" "$p -o D/o.zip" "zip=zip -qry D/z.zip $input"
+}
+
+# Stored archives, where extraction shares their storage: against the copy that shares
+# the tree's.
+measure_stored() {
+  local input dir=$work/xfs x="bundlecp=$BUNDLECP extract --allow-external-links"
+  for input in S N; do
+    cp -a "$cache/$input" "$dir/$input"
+    (cd "$dir" && "$BUNDLECP" pack "$input" --profile stored -o stored.bcp)
+    measure xfs "$input-stored.bcp" "$rounds" "$x stored.bcp -C D" "copy=$BUNDLECP -R $input D/c"
+    rm -rf "$dir"/{"$input",stored.bcp}
+  done
 }
 
 # What takes as long as it takes: against 7z at its highest level.
@@ -308,6 +323,7 @@ main() {
   [[ $part == all || $part == copy ]] && measure_copies
   [[ $part == all || $part == archives || $part == bcp ]] && measure_archives
   prepare='rm -rf D && mkdir D'
+  [[ $part == all || $part == bcp ]] && measure_stored
   [[ $part == all || $part == small ]] && measure_small
   python3 "$root/benches/peers.py" "$work" "$cache"
 }
