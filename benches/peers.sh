@@ -5,7 +5,7 @@
 # commands once, one after the other, so that a machine whose speed drifts is
 # fair to all of them.
 #
-#   benches/peers.sh [ROUNDS [copy|archives|bcp|small]]
+#   benches/peers.sh [ROUNDS [copy|archives|bcp|stored|small]]
 #
 # Default 15 rounds of all; run it on a quiet machine, as root.
 #
@@ -320,10 +320,11 @@ main() {
   install_tools
   make_inputs
   mount_all
+  : >"$work/weights.txt"
   [[ $part == all || $part == copy ]] && measure_copies
   [[ $part == all || $part == archives || $part == bcp ]] && measure_archives
   prepare='rm -rf D && mkdir D'
-  [[ $part == all || $part == bcp ]] && measure_stored
+  [[ $part == all || $part == bcp || $part == stored ]] && measure_stored
   [[ $part == all || $part == small ]] && measure_small
   python3 "$root/benches/peers.py" "$work" "$cache"
 }

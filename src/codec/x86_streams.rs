@@ -169,9 +169,14 @@ fn kind_of(segment: &[u8], place: usize) -> Option<Kind> {
     if place + FIELD + 1 >= segment.len() {
         return None;
     }
-    let mut before = [0; 4];
-    let known = place.min(4);
-    before[4 - known..].copy_from_slice(&segment[place - known..place]);
+    let before = match place.checked_sub(4) {
+        Some(start) => *segment[start..].first_chunk()?,
+        None => {
+            let mut before = [0; 4];
+            before[4 - place..].copy_from_slice(&segment[..place]);
+            before
+        }
+    };
     kind(before, segment[place])
 }
 
