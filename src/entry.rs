@@ -86,12 +86,17 @@ pub(crate) type Extent = (u64, u64);
 
 /// The places in a file of the bytes `stored` of all that is stored of it.
 pub(crate) fn places(extents: &[Extent], stored: Range<u64>) -> impl Iterator<Item = Range<u64>> {
-    let mut before = 0;
-    extents.iter().filter_map(move |&(start, length)| {
-        let from = stored.start.max(before);
-        let to = stored.end.min(before + length);
+    let Range { start: first, end } = stored;
+    let starts = extents.iter().scan(0, |sum, &(start, length)| {
+        let before = *sum;
+        *sum += length;
+        Some((before, start, length))
+    });
+    let within = starts.take_while(move |(before, ..)| *before < end);
+    within.filter_map(move |(before, start, length)| {
+        let from = first.max(before);
+        let to = end.min(before + length);
         let shift = start.wrapping_sub(before);
-        before += length;
         (from < to).then(|| from.wrapping_add(shift)..to.wrapping_add(shift))
     })
 }

@@ -222,6 +222,41 @@ fn code_that_blocks_and_streams_cut_comes_back() {
     comes_back(&scratch, &app);
 }
 
+/// Changes a file when the first byte is written: everything was looked at by then.
+struct Changing(PathBuf);
+
+impl Write for Changing {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.0.exists() {
+            std::fs::remove_file(&self.0)?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_program_that_goes_after_it_was_looked_at_is_an_error() {
+    for profile in [Profile::Default, Profile::Small] {
+        for (machine, call) in [(62, x86_call as fn(u32) -> Vec<u8>), (183, arm64_call)] {
+            let scratch = Scratch::new();
+            let app = scratch.path("app");
+            folder(&app);
+            file(app.join("program"), elf(machine, &calls(call, 20_000)));
+            let mut options = pack::Options::default();
+            options.format = Format::Bcp;
+            options.profile = profile;
+            let changing = Changing(app.join("program"));
+            let error =
+                pack::pack_to(&[app], changing, Path::new("x"), &options, &Silent).unwrap_err();
+            assert_eq!(error.path(), scratch.path("app/program"));
+        }
+    }
+}
+
 #[test]
 fn streams_that_fill_blocks_come_back() {
     let (scratch, all) = (Scratch::new(), zlib::streams());

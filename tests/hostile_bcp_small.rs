@@ -399,6 +399,30 @@ fn code_and_addresses_that_do_not_go_together_are_refused() {
     }
 }
 
+/// Extents and parts are each gone through once, not one for each of the other.
+#[test]
+fn many_extents_and_many_parts_take_no_time_together() {
+    const EXTENTS: u64 = 1_000_000;
+    const PARTS: u64 = 500_000;
+    let mut rows = Rows::default();
+    rows.content(b"");
+    rows.file(0, b"a", 0);
+    rows.sizes[0] = 2 * EXTENTS;
+    rows.filters[0] = 3;
+    rows.extents = (0..EXTENTS).map(|at| (0, 2 * at, 1)).collect();
+    let parts = (0..PARTS).map(|offset| Inflated {
+        content: 0,
+        offset,
+        length: 1,
+        plain: 1,
+        setup: 11,
+    });
+    rows.inflated = parts.collect();
+    let bytes = Parts::new(manifest(&tables(&rows.columns())), &[]).bytes();
+    let arena = Arena::new();
+    is_refused(&arena, "many", &bytes, &[Malformed], Reading::Manifest);
+}
+
 /// A stream of 6 bytes for 100 that are alike.
 fn alike(byte: u8) -> Parts {
     let stream = [0x4B, 0x4C, 0xA4, 0x3D, 0, 0];

@@ -130,7 +130,8 @@ pub enum Profile {
     Default,
     /// Few bytes, however long it takes: for xz also a filter for x86 code,
     /// where it helps (4 MiB units of the bundle above at level 9: -2.9 %); for a
-    /// `.bcp` LZMA by trial, and deflate streams within files inflated. About 240 MiB
+    /// `.bcp` LZMA by trial, deflate streams within files inflated, code and tables of
+    /// programs in forms that repeat. About 240 MiB
     /// of memory for each thread.
     Small,
 }

@@ -49,7 +49,7 @@ fn tuning(level: Level) -> Tuning {
         Profile::Stored => (Method::Stored, MAX_BLOCK, Order::Path, Depth::Hashes),
         Profile::Fast => (Method::Zstd(3), MAX_BLOCK / 2, Order::Path, Depth::Hashes),
         Profile::Default => (Method::Zstd(12), MAX_BLOCK, Order::Similar, Depth::Likeness),
-        Profile::Small => (Method::Trial, MAX_BLOCK, Order::Similar, Depth::Streams),
+        Profile::Small => (Method::Trial, MAX_BLOCK, Order::Similar, Depth::Parts),
     };
     let method = level.number.map_or(usual, Method::Zstd);
     Tuning {
@@ -240,9 +240,10 @@ impl BlockPacker<'_> {
                 let mut raw = std::mem::take(&mut self.raw);
                 let read = self.read(piece, content, &mut raw);
                 self.raw = raw;
+                read?;
                 let bytes = self.raw.filled_mut(piece.range.start);
                 bcp::filter(&content.filter, piece, bytes);
-                read
+                Ok(())
             }
         }
     }

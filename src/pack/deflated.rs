@@ -131,7 +131,7 @@ impl Finder {
         }
         let last = before.and_then(|before| match before.form {
             Form::Inflated(setup) => Some(setup),
-            _ => None,
+            Form::X86Streams | Form::Arm64 | Form::Rows(_) | Form::Unwind => None,
         });
         let others = setups(candidate).filter(|setup| Some(*setup) != last);
         let stream = &rest[..length];

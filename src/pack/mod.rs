@@ -21,8 +21,10 @@ mod reader;
 mod sections;
 mod similar;
 mod sink;
+mod source;
 mod survey;
 mod tar;
+mod trial;
 mod unit;
 mod zip;
 

@@ -1,11 +1,14 @@
 //! Finds the parts of a file that are stored in other forms: deflate streams, tables of
 //! programs, and their code.
+//!
+//! Parts never overlap, whatever a file says of its sections: streams come first, tables
+//! get what is left between them, code what is left then.
 
 use std::ops::Range;
 
+use crate::codec::unwind;
 use crate::codec::x86_streams::{self, Splitter};
-use crate::codec::{Codec, Compressor, Level, Settings, unwind};
-use crate::error::{Refusal, Result};
+use crate::error::Result;
 use crate::format::bcp::{Form, Part, transform};
 
 use super::buffer::Buffer;
@@ -14,43 +17,8 @@ use super::output::Job;
 use super::program::Class;
 use super::reader::Reader;
 use super::sections::elf_tables;
-use super::survey::{Begin, Source};
-
-/// Whether a filter helps, tried by compressing.
-pub(super) struct Trial {
-    compressor: Compressor,
-    plain: Vec<u8>,
-    filtered: Vec<u8>,
-}
-
-/// Bytes of a program that a filter is tried on.
-const TRIAL: u64 = 512 << 10;
-
-impl Trial {
-    pub(super) fn new() -> Result<Self, Refusal> {
-        let settings = Settings::new(Codec::Zstd, Level::default());
-        Ok(Self {
-            compressor: Compressor::new(Codec::Zstd, settings)?,
-            plain: Vec::new(),
-            filtered: Vec::new(),
-        })
-    }
-
-    /// What is tried of some code: its middle.
-    pub(super) fn middle(code: &Range<u64>) -> Range<u64> {
-        let middle = code.start + (code.end - code.start) / 2;
-        let start = middle.saturating_sub(TRIAL / 2).max(code.start);
-        start..(start + TRIAL).min(code.end)
-    }
-
-    pub(super) fn is_smaller(&mut self, filtered: &[u8], plain: &[u8]) -> Result<bool, Refusal> {
-        self.plain.clear();
-        self.filtered.clear();
-        self.compressor.compress(plain, &mut self.plain)?;
-        self.compressor.compress(filtered, &mut self.filtered)?;
-        Ok(self.filtered.len() < self.plain.len())
-    }
-}
+use super::source::{Begin, Source};
+use super::trial::{TRIAL, Trial};
 
 /// Searches one file after the other.
 pub(super) struct PartFinder<'j> {
@@ -66,6 +34,8 @@ pub(super) struct PartFinder<'j> {
 const READ: u64 = 1 << 20;
 /// What is shorter isn't worth its row in the manifest, bytes.
 const LEAST: u64 = 256;
+/// No program that is to be run has more tables; each is tried.
+const MOST_TABLES: usize = 1024;
 /// Parts are found as pieces of about so many bytes, which blocks can be cut between;
 /// those that stay together are joined.
 const SEGMENT: u64 = x86_streams::SEGMENT as u64;
@@ -97,7 +67,8 @@ impl<'j> PartFinder<'j> {
             let headers = self.read(source, reader, table.range.clone())?;
             if let Some(names) = table.names(&headers, size) {
                 let names = self.read(source, reader, names)?;
-                regions.extend(elf_tables(&headers, &names, size));
+                let tables = elf_tables(&headers, &names, size);
+                regions.extend(tables.into_iter().take(MOST_TABLES));
             }
         }
         // Whatever lies between is code.
@@ -107,12 +78,15 @@ impl<'j> PartFinder<'j> {
             Class::OtherProgram | Class::Other => {}
         }
         for (region, form) in regions {
-            if self.helps(source, reader, &region, form)? {
-                for gap in gaps(&parts, region) {
-                    self.add(source, reader, form, gap, &mut parts)?;
-                }
-                parts.sort_by_key(|part| part.offset);
+            let mut gaps = gaps(&parts, region.clone());
+            gaps.retain(|gap| gap.end - gap.start >= LEAST);
+            if gaps.is_empty() || !self.helps(source, reader, &region, form)? {
+                continue;
             }
+            for gap in gaps {
+                self.add(source, reader, form, gap, &mut parts)?;
+            }
+            parts.sort_by_key(|part| part.offset);
         }
         Part::place(&mut parts);
         Ok(parts)
@@ -166,9 +140,6 @@ impl<'j> PartFinder<'j> {
         gap: Range<u64>,
         parts: &mut Vec<Part>,
     ) -> Result<()> {
-        if gap.end - gap.start < LEAST {
-            return Ok(());
-        }
         let mut start = gap.start;
         while start < gap.end {
             let end = (start + READ).min(gap.end);
@@ -176,14 +147,16 @@ impl<'j> PartFinder<'j> {
             source.read(reader, start..end, &mut self.buffer)?;
             let mut rest: &[u8] = &self.buffer;
             while !rest.is_empty() {
-                let Some(length) = segment(form, rest, end == gap.end) else {
+                let whole = segment(form, rest);
+                if whole > rest.len() && end < gap.end {
                     break;
-                };
+                }
+                let length = whole.min(rest.len());
                 let (data, behind) = rest.split_at(length);
                 rest = behind;
                 let size = match form {
                     Form::X86Streams => x86_streams::FRONT + self.splitter.measure(data, start),
-                    _ => length,
+                    Form::Inflated(_) | Form::Arm64 | Form::Rows(_) | Form::Unwind => length,
                 };
                 parts.push(Part {
                     offset: start,
@@ -199,11 +172,11 @@ impl<'j> PartFinder<'j> {
     }
 }
 
-/// How long the segment is that `data`, not empty, begins with; `None` if its end isn't
-/// in it.
-fn segment(form: Form, data: &[u8], is_last: bool) -> Option<usize> {
+/// How long the segment is that `data`, not empty, begins with: more than there is of
+/// `data` if it goes on behind.
+fn segment(form: Form, data: &[u8]) -> usize {
     let most = SEGMENT as usize;
-    let whole = match form {
+    match form {
         Form::Rows(numbers) => most - most % (4 * usize::from(numbers)),
         Form::Unwind => {
             let mut at = 0;
@@ -219,10 +192,6 @@ fn segment(form: Form, data: &[u8], is_last: bool) -> Option<usize> {
             }
         }
         Form::X86Streams | Form::Arm64 | Form::Inflated(_) => most,
-    };
-    match whole <= data.len() {
-        true => Some(whole),
-        false => is_last.then_some(data.len()),
     }
 }
 
@@ -282,21 +251,15 @@ mod tests {
         let most = SEGMENT as usize;
         let record = [&20_u32.to_le_bytes()[..], &[1; 20]].concat();
         let records = record.repeat(most / 24 + 2);
-        for (form, data, is_last, length) in [
-            (Form::Arm64, &records[..], false, Some(most)),
-            (Form::Rows(3), &records, false, Some(most / 12 * 12)),
-            (Form::Rows(3), &records[..100], true, Some(100)),
-            (Form::Rows(3), &records[..100], false, None),
-            (
-                Form::Unwind,
-                &records,
-                false,
-                Some(most.next_multiple_of(24)),
-            ),
-            (Form::Unwind, &records[..100], true, Some(96)),
-            (Form::Unwind, &records[4..100], true, Some(96)),
+        for (form, data, length) in [
+            (Form::Arm64, &records[..], most),
+            (Form::Arm64, &records[..100], most),
+            (Form::Rows(3), &records, most / 12 * 12),
+            (Form::Unwind, &records, most.next_multiple_of(24)),
+            (Form::Unwind, &records[..100], 96),
+            (Form::Unwind, &records[4..100], most),
         ] {
-            assert_eq!(segment(form, data, is_last), length, "{form:?}");
+            assert_eq!(segment(form, data), length, "{form:?}");
         }
     }
 }

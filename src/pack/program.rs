@@ -97,11 +97,13 @@ fn code_of_pe(begin: &[u8], size: u64) -> Option<Range<u64>> {
 /// A section of a PE (PE Format, Section Table).
 pub(super) struct PeSection {
     pub name: [u8; 8],
+    /// Where it is in the file, and how many bytes.
     pub start: u64,
     pub length: u64,
     pub is_code: bool,
 }
 
+/// All sections that the first bytes of a PE tell of; `None` if it is none.
 pub(super) fn pe_sections(begin: &[u8]) -> Option<Vec<PeSection>> {
     const FILE_HEADER: usize = 20;
     const SECTION: usize = 40;
@@ -160,6 +162,7 @@ fn code_of_elf(begin: &[u8], size: u64) -> Option<Range<u64>> {
     spanned(parts.into_iter(), size)
 }
 
+/// The number of 2 bytes at a place, if there is one; below 4 and 8 bytes.
 pub(super) fn short(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
 }

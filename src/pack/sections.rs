@@ -1,4 +1,5 @@
-//! Where a program has tables of numbers that become smaller as differences.
+//! Where a program has tables of numbers that become smaller as differences: unwind
+//! records, relocations, symbols.
 //!
 //! As with code, what a file says of itself that isn't so makes an archive larger, and
 //! nothing else.
@@ -7,7 +8,7 @@ use std::ops::Range;
 
 use crate::format::bcp::Form;
 
-use super::program::{long, pe_sections, short, word};
+use super::program::{Class, long, pe_sections, short, word};
 
 /// The section headers of a 64-bit ELF (elf.h, `Elf64_Shdr`).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,13 +82,18 @@ fn place(header: &[u8], size: u64) -> Option<Range<u64>> {
     (length > 0 && word(header, 4)? != NO_BITS).then_some(start..end)
 }
 
-/// The functions of a PE (PE Format, The .pdata Section): rows of three addresses.
-pub(super) fn pe_tables(begin: &[u8], size: u64) -> Vec<(Range<u64>, Form)> {
+/// The functions of a PE (PE Format, The .pdata Section): rows of three addresses, for
+/// ARM64 of two numbers.
+pub(super) fn pe_tables(begin: &[u8], class: Class, size: u64) -> Vec<(Range<u64>, Form)> {
+    let numbers = match class {
+        Class::Arm64 => 2,
+        Class::X86 | Class::OtherProgram | Class::Other => 3,
+    };
     let sections = pe_sections(begin).into_iter().flatten();
     let tables = sections.filter(|section| section.name == *b".pdata\0\0");
     let tables = tables.filter_map(|section| {
         let end = section.start.checked_add(section.length)?;
-        (end <= size).then_some((section.start..end, Form::Rows(3)))
+        (end <= size).then_some((section.start..end, Form::Rows(numbers)))
     });
     tables.collect()
 }

@@ -1,24 +1,24 @@
 //! What a packing finds out about every file before the first byte is written:
 //! its hash, where it has data, what it is like, and whether a filter helps.
 
-use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::codec::{arm64, x86};
-use crate::entry::{Extent, Member, MemberKind, places};
+use crate::entry::{Member, MemberKind};
 use crate::error::Result;
-use crate::format::bcp::{Content, Filter, Form};
+use crate::format::bcp::{Content, Filter};
 use crate::pool::{self, Queue};
 use crate::progress::{Phase, Progress};
 
 use super::buffer::Buffer;
 use super::members::Item;
 use super::output::Job;
-use super::parts::{PartFinder, Trial};
-use super::program::{Class, class_of, code_of};
-use super::reader::{Opened, Reader};
-use super::sections::{SectionTable, pe_tables};
+use super::parts::PartFinder;
+use super::program::Class;
+use super::reader::Reader;
 use super::similar::{Features, Sketch};
+use super::source::{Begin, Source};
+use super::trial::Trial;
 
 /// Bytes of a file that are read at a time.
 const READ: u64 = 1 << 20;
@@ -41,8 +41,9 @@ pub(super) enum Depth {
     Hashes,
     /// What is alike, and whether a filter helps.
     Likeness,
-    /// Deflate streams as well, which takes a second for 40 MB of them.
-    Streams,
+    /// All that is worth another form. To find deflate streams takes a second for 40 MB of
+    /// them.
+    Parts,
 }
 
 /// Reads all files. Returns them in the order of their items.
@@ -69,51 +70,6 @@ pub(super) fn survey(job: &Job<'_>, depth: Depth, progress: &dyn Progress) -> Re
     let mut found: Vec<Found> = found.into_iter().flatten().collect();
     found.sort_by_key(|one| one.item);
     Ok(found)
-}
-
-/// A file that is open.
-pub(super) struct Source<'s> {
-    item: &'s Item,
-    opened: &'s Opened,
-    extents: &'s [Extent],
-}
-
-/// What is known of a file by how it begins.
-pub(super) struct Begin {
-    pub class: Class,
-    /// Where a program has its code.
-    pub code: Range<u64>,
-    /// Its tables, if they are told there.
-    pub tables: Vec<(Range<u64>, Form)>,
-    /// Where it tells of its sections, if it does that elsewhere.
-    pub sections: Option<SectionTable>,
-}
-
-impl Begin {
-    /// Of a file of `size` bytes that begins with `bytes`.
-    fn of(bytes: &[u8], size: u64) -> Self {
-        Self {
-            class: class_of(bytes),
-            code: code_of(bytes, size),
-            tables: pe_tables(bytes, size),
-            sections: SectionTable::of(bytes, size),
-        }
-    }
-}
-
-impl Source<'_> {
-    /// Appends a range of its data to `buffer`.
-    pub(super) fn read(
-        &self,
-        reader: &mut Reader<'_>,
-        range: Range<u64>,
-        buffer: &mut Buffer,
-    ) -> Result<()> {
-        for range in places(self.extents, range) {
-            reader.read(self.item, self.opened, range, buffer)?;
-        }
-        Ok(())
-    }
 }
 
 struct Surveyor<'j> {
@@ -189,7 +145,7 @@ impl<'j> Surveyor<'j> {
         match self.depth {
             Depth::Hashes => Ok(Filter::None),
             Depth::Likeness => self.filter_of_code(source, begin),
-            Depth::Streams => {
+            Depth::Parts => {
                 let parts = self.parts.find(source, &mut self.reader, data, begin)?;
                 Ok(match parts.is_empty() {
                     true => Filter::None,

@@ -1,4 +1,7 @@
 //! Reads the columns of contents and blocks (docs/format.md, Manifest).
+//!
+//! Each row is checked against the one before and against its content's size: what comes
+//! out has parts and extents in order, within their content, and each part in one block.
 
 use super::column::{self, Columns, next, over, rows, values};
 use super::layout::{MAX_BLOCK, MAX_PARTS};
@@ -7,6 +10,7 @@ use crate::codec::deflate::{Memory, Setup, Strategy};
 use crate::codec::x86_streams;
 use crate::error::{ErrorKind, Refusal};
 
+/// All contents, `count` of them. What they make together isn't checked yet.
 pub(super) fn read_contents(columns: &Columns<'_>, count: usize) -> Result<Vec<Content>, Refusal> {
     let sizes = values::<8>(columns.optional(column::SIZES)?, count)?;
     let hashes = values::<32>(columns.optional(column::HASHES)?, count)?;
@@ -71,6 +75,8 @@ fn read_parts(columns: &Columns<'_>, contents: &mut [Content]) -> Result<(), Ref
         return Err(over("it has more than 2,097,152 parts"));
     }
     let mut last = 0;
+    // Of the last content: there may be as many extents to add up as parts.
+    let mut data = None;
     for row in rows {
         let ([a, b, c, d], rest) = row.split_first_chunk().ok_or_else(wrong)?;
         let number = u32::from_le_bytes([*a, *b, *c, *d]) as usize;
@@ -80,7 +86,10 @@ fn read_parts(columns: &Columns<'_>, contents: &mut [Content]) -> Result<(), Ref
         let form = rest.first_chunk().ok_or_else(wrong)?;
         let content = contents.get_mut(number).filter(|_| number >= last);
         let content = content.ok_or_else(wrong)?;
-        let data = content.data();
+        if number != last {
+            data = None;
+        }
+        let data = *data.get_or_insert_with(|| content.data());
         let Filter::Parts(parts) = &mut content.filter else {
             return Err(wrong());
         };
@@ -205,6 +214,7 @@ fn read_extents(columns: &Columns<'_>, contents: &mut [Content]) -> Result<(), R
     }
 }
 
+/// The sizes of all blocks, which have to be those of the `contents`.
 pub(super) fn read_blocks(
     columns: &Columns<'_>,
     count: usize,

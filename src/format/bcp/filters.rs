@@ -1,5 +1,6 @@
 //! What filters do to a piece: from the data of a file to what is stored of it,
-//! and back (docs/format.md, Filters).
+//! and back (docs/format.md, Filters). Whoever packs undoes every part, and compares, before
+//! it is written.
 
 use std::ops::Range;
 
