@@ -6,14 +6,12 @@
 
 use std::ops::Range;
 
-use crate::codec::unwind;
-use crate::codec::x86_streams::{self, Splitter};
+use crate::codec::{unwind, x86_streams};
 use crate::error::Result;
-use crate::format::bcp::{Form, Part, transform};
+use crate::format::bcp::{Form, Part, Transformer};
 
 use super::buffer::Buffer;
 use super::deflated::Finder;
-use super::output::Job;
 use super::program::Class;
 use super::reader::Reader;
 use super::sections::elf_tables;
@@ -21,13 +19,10 @@ use super::source::{Begin, Source};
 use super::trial::{TRIAL, Trial};
 
 /// Searches one file after the other.
-pub(super) struct PartFinder<'j> {
-    job: &'j Job<'j>,
+pub(super) struct PartFinder {
     finder: Finder,
-    splitter: Splitter,
-    trial: Trial,
+    transformer: Transformer,
     buffer: Buffer,
-    scratch: Vec<u8>,
 }
 
 /// Bytes of a file that are read at a time.
@@ -40,16 +35,13 @@ const MOST_TABLES: usize = 1024;
 /// those that stay together are joined.
 const SEGMENT: u64 = x86_streams::SEGMENT as u64;
 
-impl<'j> PartFinder<'j> {
-    pub(super) fn new(job: &'j Job<'j>) -> Result<Self> {
-        Ok(Self {
-            job,
+impl PartFinder {
+    pub(super) fn new() -> Self {
+        Self {
             finder: Finder::new(),
-            splitter: Splitter::default(),
-            trial: Trial::new().map_err(|refusal| refusal.at("pack", job.shown))?,
+            transformer: Transformer::default(),
             buffer: Buffer::default(),
-            scratch: Vec::new(),
-        })
+        }
     }
 
     /// The parts of a file of `size` bytes, in their order.
@@ -57,6 +49,7 @@ impl<'j> PartFinder<'j> {
         &mut self,
         source: &Source<'_>,
         reader: &mut Reader<'_>,
+        trial: &mut Trial<'_>,
         size: u64,
         begin: &Begin,
     ) -> Result<Vec<Part>> {
@@ -64,9 +57,9 @@ impl<'j> PartFinder<'j> {
         let mut parts = self.finder.find(size, read)?;
         let mut regions = begin.tables.clone();
         if let Some(table) = &begin.sections {
-            let headers = self.read(source, reader, table.range.clone())?;
+            let headers = read_all(source, reader, table.range.clone())?;
             if let Some(names) = table.names(&headers, size) {
-                let names = self.read(source, reader, names)?;
+                let names = read_all(source, reader, names)?;
                 let tables = elf_tables(&headers, &names, size);
                 regions.extend(tables.into_iter().take(MOST_TABLES));
             }
@@ -80,7 +73,7 @@ impl<'j> PartFinder<'j> {
         for (region, form) in regions {
             let mut gaps = gaps(&parts, region.clone());
             gaps.retain(|gap| gap.end - gap.start >= LEAST);
-            if gaps.is_empty() || !self.helps(source, reader, &region, form)? {
+            if gaps.is_empty() || !self.helps(source, reader, trial, &region, form)? {
                 continue;
             }
             for gap in gaps {
@@ -92,22 +85,12 @@ impl<'j> PartFinder<'j> {
         Ok(parts)
     }
 
-    fn read(
-        &self,
-        source: &Source<'_>,
-        reader: &mut Reader<'_>,
-        range: Range<u64>,
-    ) -> Result<Vec<u8>> {
-        let mut buffer = Buffer::default();
-        source.read(reader, range, &mut buffer)?;
-        Ok(buffer.to_vec())
-    }
-
     /// Whether a form makes the middle of some code smaller, or the front of a table.
     fn helps(
         &mut self,
         source: &Source<'_>,
         reader: &mut Reader<'_>,
+        trial: &mut Trial<'_>,
         region: &Range<u64>,
         form: Form,
     ) -> Result<bool> {
@@ -117,18 +100,16 @@ impl<'j> PartFinder<'j> {
                 region.start..(region.start + TRIAL).min(region.end)
             }
         };
-        self.buffer.clear();
-        source.read(reader, sample.clone(), &mut self.buffer)?;
-        self.scratch.clear();
-        if form == Form::X86Streams {
-            self.splitter
-                .encode(&self.buffer, sample.start, &mut self.scratch);
-        } else {
-            self.scratch.extend_from_slice(&self.buffer);
-            transform(form, sample.start, &mut self.scratch);
-        }
-        let helps = self.trial.is_smaller(&self.scratch, &self.buffer);
-        helps.map_err(|refusal| refusal.at("pack", self.job.shown))
+        let part = Part {
+            offset: sample.start,
+            length: (sample.end - sample.start) as u32,
+            stored: 0,
+            size: 0,
+            form,
+        };
+        trial.helps(source, reader, sample, |data, out| {
+            self.transformer.append(&part, data, out);
+        })
     }
 
     /// Adds the parts of a gap between those that are there.
@@ -154,10 +135,7 @@ impl<'j> PartFinder<'j> {
                 let length = whole.min(rest.len());
                 let (data, behind) = rest.split_at(length);
                 rest = behind;
-                let size = match form {
-                    Form::X86Streams => x86_streams::FRONT + self.splitter.measure(data, start),
-                    Form::Inflated(_) | Form::Arm64 | Form::Rows(_) | Form::Unwind => length,
-                };
+                let size = self.transformer.size(form, start, data);
                 parts.push(Part {
                     offset: start,
                     length: length as u32,
@@ -170,6 +148,12 @@ impl<'j> PartFinder<'j> {
         }
         Ok(())
     }
+}
+
+fn read_all(source: &Source<'_>, reader: &mut Reader<'_>, range: Range<u64>) -> Result<Buffer> {
+    let mut buffer = Buffer::default();
+    source.read(reader, range, &mut buffer)?;
+    Ok(buffer)
 }
 
 /// How long the segment is that `data`, not empty, begins with: more than there is of

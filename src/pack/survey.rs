@@ -73,23 +73,21 @@ pub(super) fn survey(job: &Job<'_>, depth: Depth, progress: &dyn Progress) -> Re
 }
 
 struct Surveyor<'j> {
-    job: &'j Job<'j>,
     depth: Depth,
     reader: Reader<'j>,
     buffer: Buffer,
-    trial: Trial,
-    parts: PartFinder<'j>,
+    trial: Trial<'j>,
+    parts: PartFinder,
 }
 
 impl<'j> Surveyor<'j> {
     fn new(job: &'j Job<'j>, depth: Depth) -> Result<Self> {
         Ok(Self {
-            job,
             depth,
             reader: job.reader(),
             buffer: Buffer::default(),
-            trial: Trial::new().map_err(|refusal| refusal.at("pack", job.shown))?,
-            parts: PartFinder::new(job)?,
+            trial: Trial::new(job)?,
+            parts: PartFinder::new(),
         })
     }
 
@@ -146,7 +144,8 @@ impl<'j> Surveyor<'j> {
             Depth::Hashes => Ok(Filter::None),
             Depth::Likeness => self.filter_of_code(source, begin),
             Depth::Parts => {
-                let parts = self.parts.find(source, &mut self.reader, data, begin)?;
+                let (reader, trial) = (&mut self.reader, &mut self.trial);
+                let parts = self.parts.find(source, reader, trial, data, begin)?;
                 Ok(match parts.is_empty() {
                     true => Filter::None,
                     false => Filter::Parts(parts),
@@ -163,16 +162,17 @@ impl<'j> Surveyor<'j> {
             Class::OtherProgram | Class::Other => return Ok(Filter::None),
         };
         let sample = Trial::middle(&begin.code);
-        self.buffer.clear();
-        source.read(&mut self.reader, sample.clone(), &mut self.buffer)?;
-        let plain = self.buffer.to_vec();
-        convert(self.buffer.filled_mut(0), sample.start);
-        let helps = self.trial.is_smaller(&self.buffer, &plain);
-        Ok(
-            match helps.map_err(|refusal| refusal.at("pack", self.job.shown))? {
-                true => filter,
-                false => Filter::None,
-            },
-        )
+        let start = sample.start;
+        let convert = |data: &[u8], out: &mut Vec<u8>| {
+            out.extend_from_slice(data);
+            convert(out, start);
+        };
+        let helps = self
+            .trial
+            .helps(source, &mut self.reader, sample, convert)?;
+        Ok(match helps {
+            true => filter,
+            false => Filter::None,
+        })
     }
 }

@@ -77,10 +77,11 @@ impl Restorer {
                 x86_streams::decode(held, part.offset, &mut self.data[start..])
                     .ok_or_else(wrong)?;
             }
-            Form::Arm64 | Form::Rows(_) | Form::Unwind => {
-                self.data.extend_from_slice(held);
-                undo(part.form, part.offset, &mut self.data[start..]);
+            Form::Arm64 => arm64::decode(copied(held, &mut self.data), part.offset),
+            Form::Rows(numbers) => {
+                rows::decode(copied(held, &mut self.data), 4 * usize::from(numbers));
             }
+            Form::Unwind => unwind::decode(copied(held, &mut self.data), part.offset),
         }
         Ok(())
     }
@@ -143,15 +144,7 @@ impl Transformer {
             out.extend_from_slice(&data[at..start]);
             let behind = out.len() + part.size as usize;
             let bytes = &data[start..end];
-            match part.form {
-                Form::Inflated(_) => inflate(bytes, part.size as usize, out)?,
-                Form::X86Streams => self.splitter.encode(bytes, part.offset, out),
-                Form::Arm64 | Form::Rows(_) | Form::Unwind => {
-                    let start = out.len();
-                    out.extend_from_slice(bytes);
-                    transform(part.form, part.offset, &mut out[start..]);
-                }
-            }
+            self.append(part, bytes, out)?;
             if out.len() != behind {
                 return None;
             }
@@ -160,27 +153,34 @@ impl Transformer {
         out.extend_from_slice(&data[at..]);
         Some(())
     }
-}
 
-/// Makes of the data of a part at `offset` what is stored of it, for forms that leave its
-/// length as it is.
-pub(crate) fn transform(form: Form, offset: u64, data: &mut [u8]) {
-    match form {
-        Form::Arm64 => arm64::encode(data, offset),
-        Form::Rows(numbers) => rows::encode(data, 4 * usize::from(numbers)),
-        Form::Unwind => unwind::encode(data, offset),
-        Form::Inflated(_) | Form::X86Streams => {}
+    /// Appends what is stored of a part that has this `data`.
+    pub(crate) fn append(&mut self, part: &Part, data: &[u8], out: &mut Vec<u8>) -> Option<()> {
+        match part.form {
+            Form::Inflated(_) => inflate(data, part.size as usize, out)?,
+            Form::X86Streams => self.splitter.encode(data, part.offset, out),
+            Form::Arm64 => arm64::encode(copied(data, out), part.offset),
+            Form::Rows(numbers) => rows::encode(copied(data, out), 4 * usize::from(numbers)),
+            Form::Unwind => unwind::encode(copied(data, out), part.offset),
+        }
+        Some(())
+    }
+
+    /// How many bytes are stored of a part of code or of a table, which has this `data` at
+    /// `offset`.
+    pub(crate) fn size(&mut self, form: Form, offset: u64, data: &[u8]) -> usize {
+        match form {
+            Form::X86Streams => x86_streams::FRONT + self.splitter.measure(data, offset),
+            Form::Inflated(_) | Form::Arm64 | Form::Rows(_) | Form::Unwind => data.len(),
+        }
     }
 }
 
-/// Undoes [`transform`].
-fn undo(form: Form, offset: u64, data: &mut [u8]) {
-    match form {
-        Form::Arm64 => arm64::decode(data, offset),
-        Form::Rows(numbers) => rows::decode(data, 4 * usize::from(numbers)),
-        Form::Unwind => unwind::decode(data, offset),
-        Form::Inflated(_) | Form::X86Streams => {}
-    }
+/// Appends `bytes`. Returns them where they are now.
+fn copied<'o>(bytes: &[u8], out: &'o mut Vec<u8>) -> &'o mut [u8] {
+    let start = out.len();
+    out.extend_from_slice(bytes);
+    &mut out[start..]
 }
 
 /// Appends the `size` bytes that all of `stream` inflates to.

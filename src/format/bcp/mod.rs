@@ -15,7 +15,7 @@ mod stream;
 mod tables;
 mod write;
 
-pub(crate) use filters::{Restorer, Transformer, filter, transform};
+pub(crate) use filters::{Restorer, Transformer, filter};
 pub(crate) use layout::{BlockCodec, MAGIC, MAX_BLOCK, MAX_PARTS, Row};
 pub(crate) use manifest::{
     Claim, Content, Entry, Filter, Form, Hint, Manifest, Part, Verdict, keep_all,
