@@ -13,9 +13,11 @@ mod frames;
 mod intake;
 mod piped;
 mod run;
+mod stage;
 mod stream;
 mod target;
 mod tree;
+pub(crate) mod unpack;
 mod zipped;
 
 use std::io::Read;
