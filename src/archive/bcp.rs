@@ -263,7 +263,7 @@ mod tests {
     fn read_everything(source: &dyn ReadAt, length: u64) -> Result<Vec<u8>, Refusal> {
         assert!(has_trailer(source, length)?);
         let index = read_index(source, length, &mut keep_all)?;
-        index.check_unknown(source)?;
+        index.check_others(source)?;
         let (mut payload, mut raw, mut all) = (Vec::new(), Vec::new(), Vec::new());
         let mut decompressor = Decompressor::new();
         for (place, size) in index.blocks.iter().zip(&index.layout.manifest.blocks) {

@@ -55,7 +55,7 @@ pub(super) fn extract(
     if intake.mode == Mode::Look {
         return Ok(());
     }
-    let checked = index.check_unknown(file);
+    let checked = index.check_others(file);
     checked.map_err(|refusal| intake.refused(refusal))?;
     let Index { layout, blocks, .. } = &index;
     let task = Task {

@@ -107,7 +107,10 @@ pub(super) fn pack<W: Write + Send>(
     let chosen = choose(job, found, tuning.order, tuning.cut());
     let (items, manifest) = manifest(job, chosen)?;
     let mut edge = Vec::new();
-    let ledger = bcp::Writer::begin(&manifest, &mut edge).map_err(refused)?;
+    let mut ledger = bcp::Writer::begin(&manifest, &mut edge).map_err(refused)?;
+    if let Some(launch) = job.launch {
+        ledger.note(launch.append(&mut edge).map_err(refused)?);
+    }
     let sink = Sink::new(writer, ledger, 2 * job.threads + 2);
     sink.write(&edge).map_err(|error| job.write_error(error))?;
     let paddings: Arc<[u16]> = bcp::paddings(edge.len() as u64, &manifest.blocks).into();

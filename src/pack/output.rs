@@ -9,6 +9,7 @@ use crate::dest::attributes::{Losses, Ownership};
 use crate::dest::looks_staged;
 use crate::entry::MemberKind;
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::bcp::Launch;
 use crate::path::RelPath;
 use crate::plan::NodeId;
 use crate::progress::{Counters, Progress, Total};
@@ -33,6 +34,8 @@ pub(super) struct Job<'j> {
     pub counters: Counters,
     pub losses: Losses,
     pub total: Total,
+    /// How what a `.bcp` holds is started.
+    pub launch: Option<&'j Launch>,
 }
 
 impl Job<'_> {
@@ -74,8 +77,7 @@ pub(super) fn pack_to_file(
         packing.notes.extend(notes);
     }
     packing.outcome.duration = started.elapsed();
-    packing.outcome.notes = packing.notes;
-    Ok(packing.outcome)
+    Ok(packing.into_outcome())
 }
 
 /// Packs into a writer.
@@ -92,8 +94,7 @@ pub(super) fn pack_to_writer(
         packing.write(writer, shown, progress)?;
     }
     packing.outcome.duration = started.elapsed();
-    packing.outcome.notes = packing.notes;
-    Ok(packing.outcome)
+    Ok(packing.into_outcome())
 }
 
 fn scan_all(paths: &[PathBuf], options: &Options, progress: &dyn Progress) -> Result<Vec<Source>> {
@@ -159,6 +160,8 @@ pub(crate) struct Packing<'o> {
     pub outcome: Outcome,
     /// What the format didn't hold.
     notes: Vec<String>,
+    /// How what a `.bcp` holds is started.
+    pub launch: Option<Launch>,
 }
 
 impl<'o> Packing<'o> {
@@ -198,6 +201,26 @@ impl<'o> Packing<'o> {
             options,
             outcome,
             notes,
+            launch: None,
+        }
+    }
+
+    /// Scans the folder `source`, to be packed.
+    pub(crate) fn of(source: &Path, options: &'o Options, progress: &dyn Progress) -> Result<Self> {
+        let sources = scan_all(&[source.to_owned()], options, progress)?;
+        Ok(Self::new(sources, options))
+    }
+
+    /// The tree that [`of`](Self::of) scanned.
+    pub(crate) fn source(&self) -> &Source {
+        &self.sources[0]
+    }
+
+    /// What a reader should know that is no error.
+    pub(crate) fn into_outcome(self) -> Outcome {
+        Outcome {
+            notes: self.notes,
+            ..self.outcome
         }
     }
 
@@ -233,6 +256,7 @@ impl<'o> Packing<'o> {
                 entries: Some(self.items.len() as u64),
                 bytes: Some(outcome.bytes),
             },
+            launch: self.launch.as_ref(),
         };
         let (mut writer, written) = match (options.format, options.frames) {
             (Format::Zip, _) => {

@@ -23,6 +23,8 @@ pub(crate) struct Place {
     pub name: Vec<u8>,
     existing: Existing,
     operation: &'static str,
+    /// Permission bits of the file, less the umask.
+    mode: u32,
 }
 
 impl Place {
@@ -48,9 +50,18 @@ impl Place {
                 Existing::Replace | Existing::Merge => Existing::Replace,
             },
             operation,
+            mode: 0o666,
         };
         place.check_standing()?;
         Ok(place)
+    }
+
+    /// Makes the file one that can be run.
+    pub(crate) fn executable(self) -> Self {
+        Self {
+            mode: 0o777,
+            ..self
+        }
     }
 
     fn check_standing(&self) -> Result<()> {
@@ -78,7 +89,7 @@ impl Place {
     ) -> Result<Vec<String>> {
         let staging = Staging::create(&self.parent, &self.parent_path, &self.name)?;
         let failed = |error| Error::io("write", &self.path, error);
-        let file = sys::create_file(staging.dir(), &self.name, 0o666).map_err(failed)?;
+        let file = sys::create_file(staging.dir(), &self.name, self.mode).map_err(failed)?;
         write(&file)?;
         if sync != Sync::None {
             file.sync_all().map_err(failed)?;

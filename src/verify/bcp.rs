@@ -28,7 +28,7 @@ pub(super) fn read(
     progress: &dyn Progress,
 ) -> Result<Packed> {
     let index = read_index(file, length, &mut keep_all).map_err(task.refused)?;
-    index.check_unknown(file).map_err(task.refused)?;
+    index.check_others(file).map_err(task.refused)?;
     let layout = &index.layout;
     let (mut packed, nodes) = accept(layout, task)?;
     packed.root_hash = Some(index.root_hash);

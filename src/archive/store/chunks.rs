@@ -247,7 +247,7 @@ impl Chunks {
     /// Checks what stands beside the chunks.
     fn check_rest(&self, manner: &Manner<'_>) -> Result<()> {
         match &self.kind {
-            Kind::Blocks(index) => index.check_unknown(&self.file).map_err(manner.refused),
+            Kind::Blocks(index) => index.check_others(&self.file).map_err(manner.refused),
             Kind::Frames(_) | Kind::Entries(_) => Ok(()),
         }
     }

@@ -41,10 +41,12 @@ pub(crate) const MAX_PARTS: usize = 2 << 20;
 pub(crate) const MANIFEST: u32 = u32::from_le_bytes(*b"MANF");
 pub(crate) const BLOCK: u32 = u32::from_le_bytes(*b"BLOK");
 pub(crate) const FOOTER: u32 = u32::from_le_bytes(*b"FOOT");
+/// How a self-extracting executable is started; not critical.
+pub(crate) const LAUNCH: u32 = u32::from_le_bytes(*b"LNCH");
 
 const CRITICAL: u32 = 1;
 
-/// Whether `kind` is a type of section that is known here, wherever it stands.
+/// Whether `kind` is a type of section that every reader has to know, wherever it stands.
 pub(crate) fn is_section(kind: u32) -> bool {
     [MANIFEST, BLOCK, FOOTER].contains(&kind)
 }
@@ -98,6 +100,15 @@ impl Section {
         Self {
             kind,
             flags: CRITICAL,
+            length,
+        }
+    }
+
+    /// A section that a reader may pass over.
+    pub(crate) fn optional(kind: u32, length: u64) -> Self {
+        Self {
+            kind,
+            flags: 0,
             length,
         }
     }

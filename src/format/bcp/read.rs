@@ -4,9 +4,10 @@
 use std::io::Read;
 
 use super::layout::{
-    ALIGNMENT, BLOCK, BLOCK_HEAD, BlockCodec, FOOTER, HEADER, MAGIC, MANIFEST, MAX_TABLES, ROW,
+    ALIGNMENT, BLOCK, BLOCK_HEAD, BlockCodec, FOOTER, HEADER, LAUNCH, MAGIC, MANIFEST, MAX_TABLES, ROW,
     Row, SECTION, Section, TRAILER, Trailer, check_header, is_section, root_hash, section_hash,
 };
+use super::launch::{self, Launch};
 use super::manifest::{Judge, Manifest};
 use super::pieces::Layout;
 use crate::codec::{Decompressor, frame_decoder, lzma};
@@ -24,8 +25,8 @@ pub(crate) struct Index {
     pub layout: Layout,
     /// The section of each block.
     pub blocks: Vec<Place>,
-    /// The sections that are not known here.
-    unknown: Vec<Place>,
+    /// The sections that tell nothing of the tree.
+    others: Vec<Place>,
     pub root_hash: [u8; 32],
 }
 
@@ -45,6 +46,15 @@ pub(crate) fn has_trailer(source: &dyn ReadAt, length: u64) -> Result<bool, Refu
     };
     read_at(source, &mut bytes, at)?;
     Ok(Trailer::is_one(&bytes))
+}
+
+/// The root hash that an archive which ends at `length` says it has.
+pub(crate) fn read_root_hash(source: &dyn ReadAt, length: u64) -> Result<[u8; 32], Refusal> {
+    let short = || Refusal::truncated("it is shorter than it says");
+    let mut bytes = [0; TRAILER];
+    let end = length.checked_sub(TRAILER as u64).ok_or_else(short)?;
+    read_at(source, &mut bytes, end)?;
+    Ok(Trailer::from_bytes(&bytes)?.root_hash)
 }
 
 /// Reads what an archive that ends at `length` holds, as far as `judge` wants it.
@@ -78,7 +88,7 @@ pub(crate) fn read_index(
     first.read(source, &mut payload, MAX_TABLES + MANIFEST_HEAD as u64)?;
     let manifest = read_manifest(&payload, judge)?;
     let is_block = |place: &&Place| place.row.section.kind == BLOCK;
-    let (blocks, unknown): (Vec<Place>, Vec<Place>) = rest.iter().partition(is_block);
+    let (blocks, others): (Vec<Place>, Vec<Place>) = rest.iter().partition(is_block);
     if blocks.len() != manifest.blocks.len() {
         return Err(Refusal::malformed(
             "it has more or fewer blocks than it says",
@@ -87,16 +97,27 @@ pub(crate) fn read_index(
     Ok(Index {
         layout: Layout::new(manifest),
         blocks,
-        unknown,
+        others,
         root_hash: trailer.root_hash,
     })
 }
 
 impl Index {
-    /// Compares the sections that are not known with their hashes: who reads
-    /// all of an archive from a file has to see what a pipe shows.
-    pub(crate) fn check_unknown(&self, source: &dyn ReadAt) -> Result<(), Refusal> {
-        self.unknown
+    /// How what it holds is started, if it is a self-extracting executable's.
+    pub(crate) fn launch(&self, source: &dyn ReadAt) -> Result<Option<Launch>, Refusal> {
+        let is_launch = |place: &&Place| place.row.section.kind == LAUNCH;
+        let Some(place) = self.others.iter().find(is_launch) else {
+            return Ok(None);
+        };
+        let mut payload = Vec::new();
+        place.read(source, &mut payload, launch::MOST)?;
+        Launch::from_bytes(&payload).map(Some)
+    }
+
+    /// Compares the sections that tell nothing of the tree with their hashes: who
+    /// reads all of an archive from a file has to see what a pipe shows.
+    pub(crate) fn check_others(&self, source: &dyn ReadAt) -> Result<(), Refusal> {
+        self.others
             .iter()
             .try_for_each(|place| place.check(source))
     }
