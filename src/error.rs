@@ -5,8 +5,8 @@
 //! the cause is in [`source`](std::error::Error::source), so that a chain
 //! printed with `: ` between its links reads as one line.
 //!
-//! This module does not decide exit statuses: the command line does, from
-//! [`ErrorKind`].
+//! Programs say an error as [`Error::report`] does, and end with
+//! [`ErrorKind::exit_status`].
 
 use std::fmt;
 use std::io;
@@ -66,6 +66,38 @@ pub enum ErrorKind {
     Interrupted,
     /// Any other failure of the operating system.
     Io,
+}
+
+impl ErrorKind {
+    /// Returns the exit status of a program that this ended: 2 wrong usage; 3 the
+    /// destination can't hold it, and nothing was written; 4 the input is malformed, unsafe
+    /// or truncated; 5 all else.
+    pub fn exit_status(self) -> u8 {
+        match self {
+            ErrorKind::Usage => 2,
+            ErrorKind::NoSymlinks
+            | ErrorKind::NoSpace
+            | ErrorKind::NameCollision
+            | ErrorKind::BadName
+            | ErrorKind::FileTooLarge
+            | ErrorKind::CannotFlatten
+            | ErrorKind::Unsupported => 3,
+            ErrorKind::SpecialFile
+            | ErrorKind::Malformed
+            | ErrorKind::Truncated
+            | ErrorKind::Unsafe
+            | ErrorKind::LimitExceeded
+            | ErrorKind::Encrypted
+            | ErrorKind::UnknownFormat => 4,
+            ErrorKind::AlreadyExists
+            | ErrorKind::NotFound
+            | ErrorKind::PermissionDenied
+            | ErrorKind::SourceChanged
+            | ErrorKind::Tampered
+            | ErrorKind::Interrupted
+            | ErrorKind::Io => 5,
+        }
+    }
 }
 
 /// The failure of one operation on one path.
@@ -164,6 +196,21 @@ impl Error {
     /// Returns what the user can do about it, where something can be done.
     pub fn hint(&self) -> Option<&str> {
         self.inner.hint.as_deref()
+    }
+
+    /// Returns the error as a program says it: operation, path and cause in one line, and
+    /// what can be done about it in another.
+    pub fn report(&self) -> String {
+        let cause = self.cause();
+        let mut text = match self.path().as_os_str().is_empty() {
+            true => format!("bundlecp: {cause}"),
+            false => format!("bundlecp: {self}: {cause}"),
+        };
+        if let Some(hint) = self.hint() {
+            text.push_str("\nhint: ");
+            text.push_str(hint);
+        }
+        text
     }
 
     /// Returns the operating system's error, where it was one.

@@ -18,6 +18,8 @@
 //!   there is.
 //! - [`convert::convert`] makes an archive of one of these formats from one of
 //!   another, without unpacking it, and tells what the new one can't hold.
+//! - [`onefile::Builder`] makes one executable of a bundle, which unpacks itself once and
+//!   then starts like the folder.
 //! - [`verify::verify`] compares two trees, in folders or archives, and tells a
 //!   link that became a copy of its target from one that became a text file.
 //!
@@ -142,6 +144,7 @@ mod handles;
 mod json;
 mod links_file;
 pub mod list;
+pub mod onefile;
 pub mod pack;
 mod path;
 mod plan;

@@ -135,6 +135,8 @@ pub(crate) enum Scope {
     /// file, and here it costs a write to the disk (1.2 ms on XFS, a quarter of
     /// a scientific bundle's whole copy).
     ForWriting,
+    /// The same, and whether programs can run.
+    ForRunning,
 }
 
 /// Finds out the same inside `private`, an empty folder that nobody else uses,
@@ -186,15 +188,15 @@ impl Probe<'_> {
             normalization_sensitive: self.tells_forms_apart()?,
             hardlinks: self.hardlinks()?,
             modes: modes(&file)?,
-            exec: self.if_all(|| self.exec())?,
-            reflink: self.if_all(|| self.reflink(&file))?,
-            xattrs: self.if_all(|| xattrs(&file))?,
+            exec: self.if_in(&[Scope::All, Scope::ForRunning], || self.exec())?,
+            reflink: self.if_in(&[Scope::All], || self.reflink(&file))?,
+            xattrs: self.if_in(&[Scope::All], || xattrs(&file))?,
             any_characters: self.accepts_name(ODD_CHARACTERS)?,
             any_bytes: self.accepts_name(ODD_BYTES)?,
             folder_moves: self.folder_moves()?,
             mtime_resolution_ns: match self.scope {
                 Scope::All => mtime_resolution(&file)?,
-                Scope::ForWriting => 1,
+                Scope::ForWriting | Scope::ForRunning => 1,
             },
             name_max: space.name_max,
             free_bytes: space.free_bytes,
@@ -202,10 +204,14 @@ impl Probe<'_> {
         })
     }
 
-    fn if_all(&self, attempt: impl FnOnce() -> io::Result<Support>) -> io::Result<Support> {
-        match self.scope {
-            Scope::All => attempt(),
-            Scope::ForWriting => Ok(Support::Unknown {
+    fn if_in(
+        &self,
+        scopes: &[Scope],
+        attempt: impl FnOnce() -> io::Result<Support>,
+    ) -> io::Result<Support> {
+        match scopes.contains(&self.scope) {
+            true => attempt(),
+            false => Ok(Support::Unknown {
                 cause: "not tried".to_owned(),
             }),
         }

@@ -18,7 +18,7 @@ use clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
 
 /// The names that begin a subcommand rather than a copy. Those that this
 /// version doesn't have are kept free, so that scripts mean the same later.
-const SUBCOMMANDS: [&str; 10] = [
+const SUBCOMMANDS: [&str; 13] = [
     "copy",
     "pack",
     "extract",
@@ -26,11 +26,14 @@ const SUBCOMMANDS: [&str; 10] = [
     "list",
     "probe",
     "verify",
+    "onefile",
+    "cache",
+    "clean-env",
     "completions",
     "man",
     "help",
 ];
-const COMING: [&str; 5] = ["manifest", "doctor", "repair", "onefile", "cache"];
+const COMING: [&str; 3] = ["manifest", "doctor", "repair"];
 
 /// Exit status for wrong usage.
 const USAGE: u8 = 2;

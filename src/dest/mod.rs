@@ -139,6 +139,14 @@ impl Staging {
         sys::join_bytes(&self.shown, &self.name)
     }
 
+    /// Renames the folder to `name` beside it, where nothing may stand, and goes on
+    /// holding its lock until the result is dropped.
+    pub(crate) fn publish_as(mut self, name: &[u8]) -> io::Result<Dir> {
+        sys::rename_new(&self.parent, &self.name, &self.parent, name)?;
+        self.is_spent = true;
+        sys::reopen_dir(&self.dir)
+    }
+
     /// Removes whatever stands under the staging name.
     ///
     /// # Errors
@@ -175,6 +183,19 @@ fn prefix(label: &[u8], name_max: u64) -> Vec<u8> {
     prefix.extend_from_slice(&label[..cut]);
     prefix.extend_from_slice(MARK);
     prefix
+}
+
+/// A free name that the next sweep for `label` takes for a forgotten staging folder's,
+/// once nobody holds the lock of what has it.
+pub(crate) fn forgotten_name(label: &[u8]) -> Vec<u8> {
+    let mut name = prefix(label, 255);
+    name.extend_from_slice(format!("{:016x}", sys::random_u64()).as_bytes());
+    name
+}
+
+/// Removes what killed runs left in `parent` for the name `label`.
+pub(crate) fn sweep_for(parent: &Dir, label: &[u8]) {
+    sweep(parent, &prefix(label, 255), label);
 }
 
 /// Removes staging folders that nobody holds the lock of, and puts back what a

@@ -48,6 +48,25 @@ pub(super) fn extract(
     let mut judge = |claim: Claim<'_>| intake.tree.judge(claim);
     let index = read_index(file, length, &mut judge);
     let index = index.map_err(|refusal| intake.refused(refusal))?;
+    extract_index(
+        (file, length, &index),
+        intake,
+        site,
+        check,
+        threads,
+        progress,
+    )
+}
+
+/// Extracts the archive in `file`, `length` bytes in all, that `index` is of.
+pub(super) fn extract_index(
+    (file, length, index): (&File, u64, &Index),
+    intake: &mut Intake<'_>,
+    site: &Site<'_>,
+    check: &dyn Fn(&Intake<'_>) -> Result<()>,
+    threads: usize,
+    progress: &dyn Progress,
+) -> Result<()> {
     intake.root_hash = Some(index.root_hash);
     let slots = plan(&index.layout, intake, check)?;
     let announced = intake.tree.meter.check_announced(length);
@@ -57,13 +76,13 @@ pub(super) fn extract(
     }
     let checked = index.check_others(file);
     checked.map_err(|refusal| intake.refused(refusal))?;
-    let Index { layout, blocks, .. } = &index;
+    let Index { layout, blocks, .. } = index;
     let task = Task {
         layout,
         slots: &slots,
         intake: &*intake,
     };
-    let shares = task.shares(&index, file, site)?;
+    let shares = task.shares(index, file, site)?;
     intake.make_dirs(site, threads, progress)?;
     let task = Task {
         layout,

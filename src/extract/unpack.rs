@@ -9,6 +9,7 @@ use std::sync::atomic::AtomicU64;
 use crate::dest::Staging;
 use crate::dest::writer::Site;
 use crate::error::{Error, Result};
+use crate::format::bcp::Index;
 use crate::probe::Capabilities;
 use crate::progress::Progress;
 use crate::sys;
@@ -30,11 +31,11 @@ pub(crate) struct Destination<'d> {
     pub umask: u32,
 }
 
-/// Unpacks the archive that `file`, shown as `shown`, ends with.
+/// Unpacks the archive that `file`, shown as `shown`, ends with: `index` is its own.
 ///
 /// All of it is compared with its hashes, but for what shares storage with `file`.
 pub(crate) fn unpack(
-    (file, shown): (&File, &Path),
+    (file, shown, index): (&File, &Path, &Index),
     destination: &Destination<'_>,
     options: &Options,
     progress: &dyn Progress,
@@ -63,7 +64,14 @@ pub(crate) fn unpack(
     let read = |intake: &mut Intake<'_>, site: &Site<'_>| {
         let check = |intake: &Intake<'_>| job.check(intake);
         let threads = options.threads();
-        bcp::extract((file, length), intake, site, &check, threads, progress)
+        bcp::extract_index(
+            (file, length, index),
+            intake,
+            site,
+            &check,
+            threads,
+            progress,
+        )
     };
     let received = Arc::new(AtomicU64::new(length));
     job.run((shown, &received), read, &mut outcome)?;

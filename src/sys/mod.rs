@@ -10,7 +10,15 @@
 //! platform it runs on.
 
 #[cfg(unix)]
+mod process;
+#[cfg(unix)]
+mod raw;
+#[cfg(unix)]
 mod unix;
+#[cfg(unix)]
+pub(crate) use process::*;
+#[cfg(unix)]
+pub use raw::arguments;
 #[cfg(unix)]
 pub(crate) use unix::*;
 
@@ -18,8 +26,6 @@ pub(crate) use unix::*;
 mod linux;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::*;
-#[cfg(target_os = "linux")]
-mod raw;
 
 #[cfg(target_os = "macos")]
 mod macos;

@@ -3,6 +3,7 @@
 mod archive;
 mod convert;
 mod copy;
+mod onefile;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -14,6 +15,10 @@ pub(crate) use archive::{
 };
 pub(crate) use convert::ConvertArgs;
 pub(crate) use copy::{CopyArgs, Reflink};
+pub(crate) use onefile::{
+    CacheArgs, CacheCleanArgs, CacheCommand, CacheListArgs, CachePathArgs, CleanEnvArgs,
+    OnefileArgs,
+};
 
 /// Copies application bundles without losing a link, all or nothing, and proves it.
 #[derive(Debug, Parser)]
@@ -46,6 +51,8 @@ Examples:
                                      makes /opt/app, whole or not at all
   bundlecp convert app.zip app.bcp   the same in another format
   bundlecp list app.zip              what an archive holds
+  bundlecp onefile dist/app --entry app -o app.run
+                                     one executable, unpacked once, starts like the folder
 
 Exit status:
   0  done                           3  the destination can't hold the bundle; nothing was written
@@ -76,6 +83,15 @@ pub(crate) enum Command {
     /// Compare two folders or archives and name every difference
     #[command(after_help = VERIFY_HELP)]
     Verify(VerifyArgs),
+    /// Make one executable of a bundle, which unpacks itself once and starts like the folder
+    #[command(after_help = onefile::ONEFILE_HELP)]
+    Onefile(Box<OnefileArgs>),
+    /// Look after what such executables unpacked
+    #[command(after_help = onefile::CACHE_HELP)]
+    Cache(CacheArgs),
+    /// Run a program without what a bundle changed in its environment
+    #[command(name = "clean-env", after_help = onefile::CLEAN_ENV_HELP)]
+    CleanEnv(CleanEnvArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Print the manual page in roff

@@ -4,13 +4,14 @@ mod archived;
 mod capabilities;
 mod copied;
 mod listed;
+mod onefile;
 mod remarks;
 mod verified;
 
 use std::fmt::Write as _;
 use std::path::Path;
 
-use bundlecp::{Error, ErrorKind, RelPath};
+use bundlecp::RelPath;
 use indicatif::HumanCount;
 use serde_json::Value;
 
@@ -21,42 +22,8 @@ pub(crate) use archived::{
 pub(crate) use capabilities::{capabilities, capabilities_json};
 pub(crate) use copied::{copied, copied_json, entries, remarks};
 pub(crate) use listed::{Style, listed_end, root_hash, root_hash_json, write_member};
+pub(crate) use onefile::{built, built_json, cached, cached_json, cleaned, cleaned_json};
 pub(crate) use verified::{checked, checked_json, verified, verified_json};
-
-/// An error in one line, and what can be done about it in another.
-pub(crate) fn error(error: &Error) -> String {
-    let cause = error.cause();
-    let mut text = match error.path().as_os_str().is_empty() {
-        true => format!("bundlecp: {cause}"),
-        false => format!("bundlecp: {error}: {cause}"),
-    };
-    if let Some(hint) = error.hint() {
-        let _ = write!(text, "\nhint: {hint}");
-    }
-    text
-}
-
-/// The exit status of an error.
-pub(crate) fn exit_status(kind: ErrorKind) -> u8 {
-    match kind {
-        ErrorKind::Usage => 2,
-        ErrorKind::NoSymlinks
-        | ErrorKind::NoSpace
-        | ErrorKind::NameCollision
-        | ErrorKind::BadName
-        | ErrorKind::FileTooLarge
-        | ErrorKind::CannotFlatten
-        | ErrorKind::Unsupported => 3,
-        ErrorKind::SpecialFile
-        | ErrorKind::Malformed
-        | ErrorKind::Truncated
-        | ErrorKind::Unsafe
-        | ErrorKind::LimitExceeded
-        | ErrorKind::Encrypted
-        | ErrorKind::UnknownFormat => 4,
-        _ => 5,
-    }
-}
 
 /// `path`, with `path_base64` beside it where the bytes aren't UTF-8.
 fn path_json(path: &Path) -> Value {

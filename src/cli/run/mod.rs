@@ -1,11 +1,14 @@
 //! The subcommands: from arguments to an exit status, a file each.
 
+mod cache;
+mod clean_env;
 mod convert;
 mod copy;
 mod extract;
 mod globs;
 mod list;
 mod manual;
+mod onefile;
 mod options;
 mod pack;
 mod probe;
@@ -22,7 +25,6 @@ use bundlecp::{Error, ErrorKind, escape_path};
 
 use super::args::{Cli, Command, OutputArgs, When};
 use super::interrupt::Interrupt;
-use super::render;
 
 /// What a command came to: an exit status, or why there is none.
 enum Failure {
@@ -57,6 +59,9 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::List(arguments) => list::run(&arguments),
         Command::Probe(arguments) => probe::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
+        Command::Onefile(arguments) => onefile::run(&arguments),
+        Command::Cache(arguments) => cache::run(&arguments.command),
+        Command::CleanEnv(arguments) => clean_env::run(&arguments),
         Command::Completions(arguments) => manual::completions(arguments.shell),
         Command::Man => manual::man(),
         Command::Coming(words) => Err(coming(&words)),
@@ -70,7 +75,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
 fn report(failure: Failure) -> u8 {
     let (text, status) = match failure {
         Failure::Usage(text) => (format!("bundlecp: {text}"), 2),
-        Failure::Operation(error) => (render::error(&error), render::exit_status(error.kind())),
+        Failure::Operation(error) => (error.report(), error.kind().exit_status()),
         Failure::Output(error) => (format!("bundlecp: write `standard output`: {error}"), 5),
         Failure::Interrupted(status) => {
             let text = "bundlecp: interrupted; the destination is as it was".to_owned();

@@ -1,7 +1,7 @@
 //! How a self-extracting executable is started: the section `LNCH`
 //! (docs/format.md, Launch).
 
-use super::layout::{LAUNCH, Row, SECTION, Section, section_hash};
+use super::layout::{LAUNCH, Row, Section, section_hash};
 use crate::error::{ErrorKind, Refusal};
 
 /// Bytes in front of the paths.
@@ -88,13 +88,6 @@ impl Launch {
             may_share: flags & NO_SHARING == 0,
         })
     }
-
-    /// Bytes that the section takes.
-    #[cfg(test)]
-    fn taken(&self) -> usize {
-        let library = self.library_path.as_ref().map_or(0, Vec::len);
-        SECTION + FRONT + self.entry.len() + library
-    }
 }
 
 fn length_of(path: &[u8]) -> Result<u16, Refusal> {
@@ -116,6 +109,7 @@ fn is_plain(path: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::bcp::layout::SECTION;
 
     fn sample() -> Launch {
         Launch {
@@ -131,7 +125,7 @@ mod tests {
         let mut out = Vec::new();
         let launch = sample();
         launch.append(&mut out).unwrap();
-        assert_eq!(out.len(), launch.taken());
+        assert_eq!(out.len(), SECTION + FRONT + 18);
         assert_eq!(Launch::from_bytes(&out[SECTION..]).unwrap(), launch);
     }
 

@@ -3,11 +3,12 @@
 
 use std::io::Read;
 
-use super::layout::{
-    ALIGNMENT, BLOCK, BLOCK_HEAD, BlockCodec, FOOTER, HEADER, LAUNCH, MAGIC, MANIFEST, MAX_TABLES, ROW,
-    Row, SECTION, Section, TRAILER, Trailer, check_header, is_section, root_hash, section_hash,
-};
 use super::launch::{self, Launch};
+use super::layout::{
+    ALIGNMENT, BLOCK, BLOCK_HEAD, BlockCodec, FOOTER, HEADER, LAUNCH, MAGIC, MANIFEST, MAX_TABLES,
+    ROW, Row, SECTION, Section, TRAILER, Trailer, check_header, is_section, root_hash,
+    section_hash,
+};
 use super::manifest::{Judge, Manifest};
 use super::pieces::Layout;
 use crate::codec::{Decompressor, frame_decoder, lzma};
@@ -22,6 +23,8 @@ const TABLES_WINDOW: u32 = 23;
 
 /// What an archive holds, and where.
 pub(crate) struct Index {
+    /// Where the archive begins in the source.
+    pub start: u64,
     pub layout: Layout,
     /// The section of each block.
     pub blocks: Vec<Place>,
@@ -95,6 +98,7 @@ pub(crate) fn read_index(
         ));
     }
     Ok(Index {
+        start,
         layout: Layout::new(manifest),
         blocks,
         others,
@@ -117,9 +121,7 @@ impl Index {
     /// Compares the sections that tell nothing of the tree with their hashes: who
     /// reads all of an archive from a file has to see what a pipe shows.
     pub(crate) fn check_others(&self, source: &dyn ReadAt) -> Result<(), Refusal> {
-        self.others
-            .iter()
-            .try_for_each(|place| place.check(source))
+        self.others.iter().try_for_each(|place| place.check(source))
     }
 }
 

@@ -1,0 +1,84 @@
+//! A bundle that is unpacked for one start: into a private folder that is removed when
+//! the program ends, however it ends.
+
+use std::path::Path;
+
+use crate::dest::Staging;
+use crate::error::{Error, Result};
+use crate::sys::{self, End, Held, OwnExecutable, Program};
+
+use super::cache::{self, Candidate};
+use super::launch::{self, Invocation, Paths};
+use super::trust::{self, Absent, Last};
+use super::unpack::{Rejections, Source};
+
+/// Unpacks the bundle. Returns what is to be run, and its folder.
+pub(super) fn prepare(
+    source: &Source<'_>,
+    invocation: &Invocation,
+    own: &OwnExecutable,
+) -> Result<(Program, Staging)> {
+    let mut rejections = Rejections::default();
+    for folder in cache::temporary(&invocation.environment) {
+        match unpack_into(source, &folder, &mut rejections)? {
+            Some(staging) => {
+                let path = sys::join_bytes(&folder.path, staging.name());
+                let launch = source.launch;
+                let paths = Paths::of(&path, &launch.entry, launch.library_path.as_deref());
+                return Ok((launch::program(&paths, invocation, own), staging));
+            }
+            None => continue,
+        }
+    }
+    Err(rejections.into_error(source.path))
+}
+
+fn unpack_into(
+    source: &Source<'_>,
+    folder: &Candidate,
+    rejections: &mut Rejections,
+) -> Result<Option<Staging>> {
+    let parent = match trust::open(&folder.path, Last::Safe, Absent::Fail) {
+        Ok(parent) => parent,
+        Err(refused) => {
+            rejections.add(&folder.path, &refused);
+            return Ok(None);
+        }
+    };
+    let label = source
+        .path
+        .file_name()
+        .map_or(&b"app"[..], sys::os_to_bytes);
+    let unpacked = Staging::create(&parent, &folder.path, label).and_then(|staging| {
+        let found = source.probe(&staging, &folder.path)?;
+        let path = sys::join_bytes(&folder.path, staging.name());
+        source.extract(&staging, &found, &path)?;
+        Ok(staging)
+    });
+    match unpacked {
+        Ok(staging) => Ok(Some(staging)),
+        Err(error) => rejections.add_error(&folder.path, error).map(|()| None),
+    }
+}
+
+/// Runs the program, and removes its folder. Returns its exit status; a signal that ended
+/// it ends this process as well.
+pub(super) fn run(program: Program, staging: Staging, mut held: Held, own: &Path) -> Result<i32> {
+    if held.has_come() {
+        drop(staging);
+        held.release();
+        return Err(crate::pool::interruption());
+    }
+    let ended = sys::run_child(program, staging.dir(), &mut held);
+    let removed = staging.discard();
+    let ended = ended.map_err(|error| Error::io("start", own, error))?;
+    if let End::Signal(number) = ended {
+        sys::die_by(number);
+    }
+    removed?;
+    match ended {
+        End::Status(status) => Ok(status),
+        // The signal was one that doesn't end a process.
+        End::Signal(number) => Ok(128 + number),
+    }
+}

@@ -1,0 +1,231 @@
+//! Starting a self-extracting executable.
+//!
+//! A bundle that is in the cache takes a few dozen system calls: the end of the
+//! executable, the way to the cache, the stamp, a look at some entries, a lock, and the
+//! program. Nothing of the payload is read, and nothing is printed.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::bcp;
+use crate::progress::{Progress, Silent, Status};
+use crate::sys::{self, Held, OwnExecutable, Program};
+
+use super::cache::stamp::Stamp;
+use super::cache::{self, Cache, Key, Lease, Look};
+use super::environment::{Environment, ORIGINAL_EXE};
+use super::trust::Absent;
+use super::unpack::{self, Present, Source};
+use super::{check, ephemeral, locate};
+
+/// The variable that asks for a comparison of all that is in the cache with its hashes.
+const VERIFY: &str = "BUNDLECP_VERIFY";
+
+/// How an executable was called.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Invocation {
+    /// The arguments, with the name that it was called by.
+    pub arguments: Vec<OsString>,
+    /// Its variables.
+    pub environment: Environment,
+}
+
+impl Invocation {
+    /// A call with these arguments, the name first, and these variables.
+    pub fn new(arguments: Vec<OsString>, environment: Environment) -> Self {
+        Self {
+            arguments,
+            environment,
+        }
+    }
+}
+
+/// Starts the bundle that this process's own executable holds: unpacks it if that is
+/// needed, and becomes the program in it.
+///
+/// Returns the program's exit status if the bundle is an ephemeral one, whose program runs
+/// as a child, and not at all if that starts. The process must have one thread.
+///
+/// # Errors
+///
+/// When the executable holds no bundle, or a damaged one; when no folder can be the cache;
+/// when a signal asked to stop. Nothing half-done is left.
+pub fn launch(invocation: Invocation) -> Result<i32> {
+    sys::hold_standard_streams();
+    let own = sys::own_executable();
+    let own = own.map_err(|error| Error::io("open", "/proc/self/exe", error))?;
+    let mut start = Start {
+        own,
+        invocation,
+        verify: false,
+    };
+    if !sys::has_callers_rights() {
+        start.invocation.environment.distrust();
+    }
+    start.verify = start
+        .invocation
+        .environment
+        .get(VERIFY)
+        .is_some_and(|value| value == "1");
+    start.run()
+}
+
+struct Start {
+    own: OwnExecutable,
+    invocation: Invocation,
+    /// All has to be compared with its hashes.
+    verify: bool,
+}
+
+impl Start {
+    fn run(mut self) -> Result<i32> {
+        let mut present = Present::Adopt;
+        if let Some(lease) = self.find()? {
+            let is_settled = lease.stamp.head.is_settled || is_of_this_run(&lease);
+            if !self.verify && is_settled {
+                let failed = self.become_program(*lease);
+                if !is_gone(&failed) {
+                    return Err(failed);
+                }
+                present = Present::Replace;
+            } else if self.is_intact(&lease)? {
+                Stamp::settle(&lease.dir);
+                return Err(self.become_program(*lease));
+            } else {
+                present = Present::Replace;
+            }
+        }
+        let (index, launch, _) = locate::read(&self.own.file, &self.own.path)?;
+        let held = Held::stop_signals();
+        let source = Source {
+            file: &self.own.file,
+            path: &self.own.path,
+            index: &index,
+            launch: &launch,
+            progress: &UntilSignal(&held),
+        };
+        if launch.is_ephemeral {
+            let (program, staging) = ephemeral::prepare(&source, &self.invocation, &self.own)?;
+            return ephemeral::run(program, staging, held, &self.own.path);
+        }
+        let candidates = cache::candidates(&self.invocation.environment);
+        let lease = unpack::unpack(&source, &candidates, present)?;
+        drop(held);
+        Err(self.become_program(*lease))
+    }
+
+    /// Looks for the bundle in every folder that can be the cache.
+    fn find(&self) -> Result<Option<Box<Lease>>> {
+        let (file, path) = (&self.own.file, &self.own.path);
+        let root_hash = root_hash(file, path)?;
+        let key = Key::of(&root_hash);
+        for candidate in cache::candidates(&self.invocation.environment) {
+            // A folder that isn't to be trusted is looked at again, and named, if none is left.
+            let Ok(cache) = Cache::open(&candidate.path, Absent::Fail) else {
+                continue;
+            };
+            match cache.look(&key, &root_hash) {
+                Ok(Look::Ready(lease)) => return Ok(Some(lease)),
+                // It is unpacked anew where it is.
+                Ok(Look::Damaged(_)) => return Ok(None),
+                Ok(Look::Absent) | Err(_) => {}
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether all of a bundle is what it was.
+    fn is_intact(&self, lease: &Lease) -> Result<bool> {
+        let (index, _, _) = locate::read(&self.own.file, &self.own.path)?;
+        let manifest = &index.layout.manifest;
+        let found = check::differences(&lease.dir, &lease.path, manifest, &Silent)?;
+        Ok(found.is_empty())
+    }
+
+    /// Becomes the program of a bundle; returns why that failed.
+    fn become_program(&mut self, lease: Lease) -> Error {
+        lease.stamp.touch();
+        let head = &lease.stamp.head;
+        let library_path = head.library_path.as_deref();
+        let paths = Paths::of(&lease.path, &head.entry, library_path);
+        let program = program(&paths, &self.invocation, &self.own);
+        if let Err(error) = sys::keep_over_exec(lease.dir) {
+            return Error::io("lock", &lease.path, error);
+        }
+        Error::io("start", &program.path, sys::exec(&program))
+    }
+}
+
+/// The hash that the executable's end says its payload has.
+fn root_hash(file: &File, path: &Path) -> Result<[u8; 32]> {
+    let stat = sys::stat_file(file).map_err(|error| Error::io("read", path, error))?;
+    bcp::read_root_hash(file, stat.size).map_err(|refusal| refusal.at("read", path))
+}
+
+/// Whether the system was not started again since the bundle was unpacked, so that all
+/// that was written is there.
+fn is_of_this_run(lease: &Lease) -> bool {
+    let boot = lease.stamp.head.boot;
+    // Where nobody knows, it was brought to the disk before it was published.
+    boot == [0; 16] || sys::boot_id() == Some(boot)
+}
+
+/// Whether the program isn't there, or can't be run any more.
+fn is_gone(error: &Error) -> bool {
+    let kind = error.kind();
+    kind == ErrorKind::NotFound || kind == ErrorKind::PermissionDenied
+}
+
+/// Where a bundle's parts are.
+pub(super) struct Paths {
+    entry: PathBuf,
+    libraries: Option<PathBuf>,
+}
+
+impl Paths {
+    pub(super) fn of(folder: &Path, entry: &[u8], library_path: Option<&[u8]>) -> Self {
+        Self {
+            entry: sys::join_bytes(folder, entry),
+            libraries: library_path.map(|path| sys::join_bytes(folder, path)),
+        }
+    }
+}
+
+/// What the process becomes.
+pub(super) fn program(paths: &Paths, invocation: &Invocation, own: &OwnExecutable) -> Program {
+    let mut environment = invocation.environment.clone();
+    environment.set(ORIGINAL_EXE, own.path.as_os_str());
+    if let Some(folder) = &paths.libraries {
+        environment.add_library_path(folder);
+    }
+    let mut arguments = invocation.arguments.clone();
+    // A program that can't ask the system where it is looks at the name it is called by.
+    if !own.is_told || arguments.is_empty() {
+        arguments.truncate(arguments.len().max(1));
+        match arguments.first_mut() {
+            Some(name) => *name = paths.entry.clone().into_os_string(),
+            None => arguments.push(paths.entry.clone().into_os_string()),
+        }
+    }
+    Program {
+        path: paths.entry.clone(),
+        arguments,
+        environment: environment.into_variables(),
+    }
+}
+
+/// Stops an operation when a signal asks for it.
+struct UntilSignal<'h>(&'h Held);
+
+impl Progress for UntilSignal<'_> {
+    fn report(&self, _: &Status) -> ControlFlow<()> {
+        match self.0.has_come() {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    }
+}

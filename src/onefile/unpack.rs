@@ -1,0 +1,251 @@
+//! A bundle's first start: a folder that can be the cache, and the bundle unpacked into
+//! it, whole or not at all.
+
+use std::fs::File;
+use std::path::Path;
+
+use crate::dest::{self, Staging};
+use crate::error::{Error, ErrorKind, Result};
+use crate::extract::{self, unpack as archive};
+use crate::format::bcp::{Index, Launch};
+use crate::probe::{self, Capabilities, Scope};
+use crate::progress::Progress;
+use crate::sys::{self, FileType};
+use crate::text::escape_path;
+
+use super::cache::stamp::{self, Head, Record};
+use super::cache::{self, Cache, Candidate, Key, Lease, Look};
+use super::trust::{Absent, Refused};
+
+/// Permission bits that nothing in a cache gets: nobody else may write there.
+const UMASK: u32 = 0o022;
+
+/// What is unpacked.
+pub(super) struct Source<'s> {
+    pub file: &'s File,
+    /// The executable's path.
+    pub path: &'s Path,
+    pub index: &'s Index,
+    pub launch: &'s Launch,
+    pub progress: &'s dyn Progress,
+}
+
+/// Whether what is in the cache already will do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Present {
+    Adopt,
+    /// It was found to be damaged.
+    Replace,
+}
+
+/// Unpacks into the first of `candidates` that can hold the bundle, or adopts what another
+/// start unpacked meanwhile.
+pub(super) fn unpack(
+    source: &Source<'_>,
+    candidates: &[Candidate],
+    present: Present,
+) -> Result<Box<Lease>> {
+    let key = Key::of(&source.index.root_hash);
+    let mut rejections = Rejections::default();
+    for candidate in candidates {
+        let cache = match Cache::open(&candidate.path, Absent::Make) {
+            Ok(cache) => cache,
+            Err(refused) => {
+                rejections.add(&candidate.path, &refused);
+                continue;
+            }
+        };
+        match source.unpack_into(&cache, &key, present) {
+            Ok(lease) => return Ok(lease),
+            Err(error) => rejections.add_error(&candidate.path, error)?,
+        }
+    }
+    Err(rejections.into_error(source.path))
+}
+
+/// Why each folder wasn't taken.
+#[derive(Default)]
+pub(super) struct Rejections(Vec<String>);
+
+impl Rejections {
+    pub(super) fn add(&mut self, path: &Path, refused: &Refused) {
+        let path = escape_path(path);
+        self.0.push(match refused {
+            Refused::Absent => format!("`{path}` is not there"),
+            Refused::Because(cause) if cause.contains('`') => format!("`{path}`: {cause}"),
+            Refused::Because(cause) => format!("`{path}` {cause}"),
+        });
+    }
+
+    /// Notes an error that another folder may not have; returns any other.
+    pub(super) fn add_error(&mut self, path: &Path, error: Error) -> Result<()> {
+        if !is_the_folders_fault(error.kind()) {
+            return Err(error);
+        }
+        self.add(path, &Refused::Because(reason(&error)));
+        Ok(())
+    }
+
+    pub(super) fn into_error(self, path: &Path) -> Error {
+        let cause = match self.0.is_empty() {
+            true => "no folder is known that its files could go to".to_owned(),
+            false => format!("no folder can hold its files: {}", self.0.join("; ")),
+        };
+        let error = Error::new(ErrorKind::Unsupported, "start", path, cause);
+        error.with_hint(format!("{} names another folder", cache::CACHE_DIR))
+    }
+}
+
+/// Whether another folder may do better.
+fn is_the_folders_fault(kind: ErrorKind) -> bool {
+    !matches!(
+        kind,
+        ErrorKind::Malformed
+            | ErrorKind::Truncated
+            | ErrorKind::Unsafe
+            | ErrorKind::LimitExceeded
+            | ErrorKind::UnknownFormat
+            | ErrorKind::Interrupted
+    )
+}
+
+fn reason(error: &Error) -> String {
+    match error.path().as_os_str().is_empty() {
+        true => error.cause(),
+        false => format!("{error}: {}", error.cause()),
+    }
+}
+
+impl Source<'_> {
+    fn unpack_into(&self, cache: &Cache, key: &Key, present: Present) -> Result<Box<Lease>> {
+        let failed = |operation, error| Error::io(operation, &cache.path, error);
+        let root_hash = &self.index.root_hash;
+        let _lock = cache.lock(key).map_err(|error| failed("lock", error))?;
+        let look = cache.look(key, root_hash);
+        let stands = match look.map_err(|error| failed("read", error))? {
+            Look::Ready(lease) if present == Present::Adopt => return Ok(lease),
+            Look::Absent => false,
+            Look::Ready(_) | Look::Damaged(_) => true,
+        };
+        let staging = Staging::create(&cache.dir, &cache.path, key.name())?;
+        let found = self.probe(&staging, &cache.path)?;
+        let path = cache.path_of(key);
+        self.extract(&staging, &found, &path)?;
+        let head = self.head();
+        self.stamp(&staging, &head)
+            .map_err(|error| Error::io("write", &path, error))?;
+        if stands {
+            let aside = dest::forgotten_name(key.name());
+            let moved = sys::rename_new(&cache.dir, key.name(), &cache.dir, &aside);
+            moved.map_err(|error| failed("replace the damaged bundle in", error))?;
+        }
+        let published = staging.publish_as(key.name());
+        let published = published.map_err(|error| failed("write to", error))?;
+        // Its own lock would be in the way of the shared one.
+        drop(published);
+        let lease = match cache.look(key, root_hash) {
+            Ok(Look::Ready(lease)) => lease,
+            Ok(Look::Absent) => return Err(unstable(&path, "it vanished at once")),
+            Ok(Look::Damaged(cause)) => return Err(unstable(&path, &cause)),
+            Err(error) => return Err(failed("read", error)),
+        };
+        // What is in use goes when the next one sweeps.
+        dest::sweep_for(&cache.dir, key.name());
+        cache::evict(cache, key);
+        Ok(lease)
+    }
+
+    /// Whether the folder can hold the bundle and run it.
+    pub(super) fn probe(&self, staging: &Staging, shown: &Path) -> Result<Capabilities> {
+        let found = probe::probe_in(staging.dir(), shown, Scope::ForRunning)?;
+        let refuse = |kind, cause: String| Err(Error::new(kind, "use", shown, cause));
+        if let Some(cause) = found.exec.cause().filter(|_| !found.exec.is_yes()) {
+            let cause = format!("programs can't run there ({cause})");
+            return refuse(ErrorKind::Unsupported, cause);
+        }
+        if !found.modes.is_yes() {
+            let cause = format!("{} keeps no permission bits", found.filesystem);
+            return refuse(ErrorKind::Unsupported, cause);
+        }
+        let contents = self.index.layout.manifest.entries.iter();
+        let needed: u64 = contents.map(|entry| entry.member.size).sum();
+        if needed > found.free_bytes {
+            let free = found.free_bytes;
+            let cause = format!("{needed} bytes are needed, {free} are free");
+            return refuse(ErrorKind::NoSpace, cause);
+        }
+        let entries = self.index.layout.manifest.entries.len() as u64;
+        match found.free_inodes {
+            Some(free) if free < entries => {
+                let cause = format!("{entries} files are needed, {free} are free");
+                refuse(ErrorKind::NoSpace, cause)
+            }
+            Some(_) | None => Ok(found),
+        }
+    }
+
+    /// Fills the staging folder.
+    pub(super) fn extract(
+        &self,
+        staging: &Staging,
+        found: &Capabilities,
+        path: &Path,
+    ) -> Result<()> {
+        let destination = archive::Destination {
+            staging,
+            found,
+            path,
+            parent: path.parent().unwrap_or(path),
+            umask: UMASK,
+        };
+        let mut options = extract::Options::default();
+        // What a bundle refers to outside of itself, it does as a folder as well.
+        options.external_links = crate::plan::members::ExternalLinks::Allow;
+        let archive = (self.file, self.path, self.index);
+        archive::unpack(archive, &destination, &options, self.progress)?;
+        // Nothing said how the folder itself should be.
+        sys::set_dir_mode(staging.dir(), 0o755).map_err(|error| Error::io("write", path, error))
+    }
+
+    fn head(&self) -> Head {
+        let contents = self.index.layout.manifest.entries.iter();
+        let bytes = contents.map(|entry| entry.member.size).sum();
+        let name = self.path.file_name().map_or(&b""[..], sys::os_to_bytes);
+        let mut head = Head::new(self.index.root_hash, bytes, sys::boot_id());
+        head.entry = self.launch.entry.clone();
+        head.library_path = self.launch.library_path.clone();
+        head.label = name[..name.len().min(255)].to_vec();
+        head
+    }
+
+    /// Writes down what everything looks like.
+    fn stamp(&self, staging: &Staging, head: &Head) -> std::io::Result<()> {
+        let manifest = &self.index.layout.manifest;
+        let mut folders = Vec::new();
+        let mut others = Vec::with_capacity(manifest.entries.len());
+        for entry in &manifest.entries {
+            let stat = sys::stat_at(staging.dir(), &entry.member.path)?;
+            let content = entry
+                .content
+                .map(|number| &manifest.contents[number as usize]);
+            let whole = content.filter(|content| content.extents.is_none());
+            let hash = whole.map_or([0; 32], |content| content.hash);
+            let record = Record::new(entry.member.path.clone(), &stat, hash);
+            match stat.file_type {
+                FileType::Dir => folders.push(record),
+                _ => others.push(record),
+            }
+        }
+        folders.append(&mut others);
+        if sys::boot_id().is_none() {
+            // Later nobody could tell that the system was started again meanwhile.
+            sys::sync_filesystem(staging.dir())?;
+        }
+        stamp::write(staging.dir(), head, &folders)
+    }
+}
+
+fn unstable(path: &Path, cause: &str) -> Error {
+    let cause = format!("was unpacked, but {cause}");
+    Error::new(ErrorKind::Tampered, "use", path, cause)
+}

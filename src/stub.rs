@@ -1,0 +1,23 @@
+//! The program that self-extracting executables begin with: it finds out how it was
+//! called, and leaves all else to [`bundlecp::onefile::launch`].
+
+use std::ffi::OsString;
+use std::io::Write;
+
+use bundlecp::ErrorKind;
+use bundlecp::onefile::{Environment, Invocation, launch};
+
+/// Runs the program; returns its exit status where it did not become another.
+pub(crate) fn run(arguments: Vec<OsString>) -> i32 {
+    let environment = Environment::new(std::env::vars_os());
+    match launch(Invocation::new(arguments, environment)) {
+        Ok(status) => status,
+        // The signal that asked for it has ended the process, if it may.
+        Err(error) if error.kind() == ErrorKind::Interrupted => 130,
+        Err(error) => {
+            // With standard error closed, the exit status still tells.
+            let _ = writeln!(std::io::stderr(), "{}", error.report());
+            i32::from(error.kind().exit_status())
+        }
+    }
+}
