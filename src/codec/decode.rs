@@ -56,20 +56,6 @@ pub(crate) fn decoder<'r>(
     Ok(Box::new(Decoder::new(input, engine)))
 }
 
-/// The data that `frame` decodes to, which is one zstd frame and nothing else, with
-/// a window of at most 2 to the power of `window` bytes.
-pub(crate) fn frame_decoder(frame: &[u8], window: u32) -> Result<impl Read, Refusal> {
-    let length = zstd_safe::find_frame_compressed_size(frame);
-    match length {
-        Ok(length) if length == frame.len() => {
-            let engine = Engine::Zstd(zstd_context(window)?);
-            Ok(Decoder::new(frame, engine))
-        }
-        Ok(_) => Err(Refusal::malformed("zstd: more than one frame")),
-        Err(code) => Err(Refusal::io(zstd_error(code))),
-    }
-}
-
 impl<R> Decoder<R> {
     fn new(input: R, engine: Engine) -> Self {
         Self {
@@ -97,7 +83,7 @@ fn xz_stream(threads: u32) -> Result<Stream, Refusal> {
     stream.map_err(|error| library_failed("liblzma", error))
 }
 
-fn zstd_context(window: u32) -> Result<DCtx<'static>, Refusal> {
+pub(super) fn zstd_context(window: u32) -> Result<DCtx<'static>, Refusal> {
     let mut context = DCtx::create();
     context
         .set_parameter(DParameter::WindowLogMax(window))
@@ -251,15 +237,15 @@ enum Engine {
 }
 
 /// What one call of a library did.
-struct Step {
-    consumed: usize,
-    produced: usize,
-    state: State,
+pub(super) struct Step {
+    pub(super) consumed: usize,
+    pub(super) produced: usize,
+    pub(super) state: State,
 }
 
 /// Whether the member or frame is complete, its checksum included.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
+pub(super) enum State {
     Going,
     Ended,
 }
@@ -386,7 +372,11 @@ fn xz_step(stream: &mut Stream, input: &[u8], out: &mut [u8], ending: Ending) ->
     ))
 }
 
-fn zstd_step(context: &mut DCtx<'static>, input: &[u8], out: &mut [u8]) -> io::Result<Step> {
+pub(super) fn zstd_step(
+    context: &mut DCtx<'static>,
+    input: &[u8],
+    out: &mut [u8],
+) -> io::Result<Step> {
     let mut source = InBuffer::around(input);
     let mut window = OutBuffer::around(out);
     let expected = context
@@ -405,7 +395,7 @@ fn zstd_step(context: &mut DCtx<'static>, input: &[u8], out: &mut [u8]) -> io::R
     })
 }
 
-fn zstd_error(code: usize) -> io::Error {
+pub(super) fn zstd_error(code: usize) -> io::Error {
     let too_large = ZSTD_ErrorCode::ZSTD_error_frameParameter_windowTooLarge;
     if zstd_safe::is_error_kind(code, too_large) {
         return over_limit("zstd: a larger window than is accepted");

@@ -13,6 +13,7 @@ mod decode;
 pub(crate) mod deflate;
 mod detect;
 mod encode;
+mod frame;
 mod framing;
 mod gzip;
 pub(crate) mod lzma;
@@ -27,8 +28,9 @@ mod xz;
 
 use std::ops::RangeInclusive;
 
-pub(crate) use decode::{DecodeOptions, decoder, frame_decoder};
+pub(crate) use decode::{DecodeOptions, decoder};
 pub(crate) use encode::{Compressor, Settings, Unit, compress_tables};
+pub(crate) use frame::decode_frame;
 pub(crate) use framing::Framing;
 pub(crate) use single::SingleFrame;
 pub(crate) use unit::Decompressor;

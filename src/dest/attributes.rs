@@ -13,7 +13,7 @@ use crate::sys::{self, Dir, Stat};
 const SET_ID: u32 = 0o6000;
 
 /// Attributes of one source file or folder.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Attributes {
     pub stat: Stat,
     /// Name and value of each user attribute.

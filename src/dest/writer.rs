@@ -48,7 +48,7 @@ pub(crate) struct Span {
 }
 
 /// A file that is to be made.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct NewFile {
     pub folder: Arc<Folder>,
     pub name: Box<[u8]>,
@@ -211,6 +211,25 @@ impl Writer<'_> {
         }
         self.finish_part(file, shared, part.length)?;
         Ok(true)
+    }
+
+    /// Makes `new` a further name of the file at `path`. Whether that can be done there.
+    pub(crate) fn link_from(&mut self, new: &NewFile, path: &Path) -> Result<bool> {
+        let site = self.site;
+        let shown = || site.path(&new.folder, &new.name);
+        let entered = self.handles.enter_folder(&new.folder);
+        let dir = entered.map_err(|lost| site.enter_error(shown(), lost))?;
+        match sys::link_path(path, dir, &new.name) {
+            Ok(()) => {
+                site.counters.add(1, new.size);
+                Ok(true)
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                Err(site.create_error(shown(), error))
+            }
+            // Too many names, another file system, no such thing: it is written.
+            Err(_) => Ok(false),
+        }
     }
 
     fn share(&self, file: &File, new: &NewFile, source: &File, mut part: Span) -> Result<bool> {

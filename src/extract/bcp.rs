@@ -23,6 +23,7 @@ use crate::pool::{self, Queue};
 use crate::progress::{Phase, Progress};
 
 use super::Sharing;
+use super::donors::{Donors, Sharer};
 use super::intake::{Intake, Mode};
 use super::tree::Accepted;
 
@@ -68,7 +69,7 @@ pub(super) fn extract_index(
     progress: &dyn Progress,
 ) -> Result<()> {
     intake.root_hash = Some(index.root_hash);
-    let slots = plan(&index.layout, intake, check)?;
+    let mut slots = plan(&index.layout, intake, check)?;
     let announced = intake.tree.meter.check_announced(length);
     announced.map_err(|refusal| intake.refused(refusal))?;
     if intake.mode == Mode::Look {
@@ -84,6 +85,9 @@ pub(super) fn extract_index(
     };
     let shares = task.shares(index, file, site)?;
     intake.make_dirs(site, threads, progress)?;
+    if let Some(donors) = intake.donors.filter(|donors| !donors.is_empty()) {
+        share_with(donors, layout, &mut slots, intake, site, threads, progress)?;
+    }
     let task = Task {
         layout,
         slots: &slots,
@@ -130,6 +134,41 @@ enum Job {
     Empty(Vec<usize>),
 }
 
+/// Makes what `donors` have, and takes it out of `slots`.
+fn share_with(
+    donors: &Donors,
+    layout: &Layout,
+    slots: &mut Slots,
+    intake: &Intake<'_>,
+    site: &Site<'_>,
+    threads: usize,
+    progress: &dyn Progress,
+) -> Result<()> {
+    let contents = &layout.manifest.contents;
+    let is_wanted =
+        |number: &usize| !slots[*number].is_empty() && donors.may_have(&contents[*number]);
+    let wanted: Vec<usize> = (0..contents.len()).filter(is_wanted).collect();
+    let way = donors.way(wanted.iter().map(|number| &contents[*number]), site)?;
+    let (total, all) = (intake.tree.counts.total(), &*slots);
+    let work = |queue: &mut Queue<'_, usize>| {
+        let mut sharer = Sharer::new(donors, site, way);
+        let mut made = Vec::new();
+        while let Some(number) = queue.next() {
+            let files = all[number].iter().map(|slot| slot.new_file(layout, intake));
+            let files: Vec<NewFile> = files.collect();
+            made.push((number, sharer.share(&contents[number], &files)?));
+        }
+        Ok(made)
+    };
+    let report = || progress.report(&site.counters.status(Phase::Extracting, total));
+    let made = pool::run(threads.min(wanted.len()), wanted, work, report)?;
+    for (number, made) in made.into_iter().flatten() {
+        let mut made = made.into_iter();
+        slots[number].retain(|_| !made.next().unwrap_or_default());
+    }
+    Ok(())
+}
+
 /// What becomes of a content: each file that has it.
 type Slots = Vec<Vec<Slot>>;
 
@@ -141,6 +180,18 @@ enum Slot {
     },
     /// It goes on in another block.
     Shared(Box<Shared>),
+}
+
+impl Slot {
+    fn new_file(&self, layout: &Layout, intake: &Intake<'_>) -> NewFile {
+        match self {
+            Slot::Whole { node, entry } => {
+                let member = &layout.manifest.entries[*entry].member;
+                intake.tree.new_file(*node, member)
+            }
+            Slot::Shared(shared) => shared.file.clone(),
+        }
+    }
 }
 
 /// Takes all members into the tree and checks it as a whole.

@@ -20,6 +20,7 @@ use crate::progress::{Phase, Progress};
 use crate::sys;
 use crate::text::escape_bytes;
 
+use super::donors::Donors;
 use super::target::Target;
 use super::tree::{Accepted, Tree};
 use super::{AppleDouble, Sharing};
@@ -38,6 +39,8 @@ pub(super) struct Intake<'o> {
     pub on_no_symlinks: OnNoSymlinks,
     pub apple_double: AppleDouble,
     pub sharing: Sharing,
+    /// Files of another version, to share contents with.
+    pub donors: Option<&'o Donors>,
     /// Bytes of the archive that were read so far.
     pub read: Arc<AtomicU64>,
     pub mode: Mode,

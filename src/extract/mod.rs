@@ -8,6 +8,7 @@
 
 mod bcp;
 mod chunks;
+pub(crate) mod donors;
 mod finish;
 mod frames;
 mod intake;

@@ -1,6 +1,7 @@
 //! One extraction, from the archive to the published tree.
 
-use std::path::Path;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,17 +13,25 @@ use crate::codec::{Codec, DecodeOptions, decoder};
 use crate::dest::Staging;
 use crate::dest::deliver::{Staged, deliver};
 use crate::dest::merge::{Folders, Manner, Root};
+use crate::dest::publish::Existing;
 use crate::dest::writer::Site;
 use crate::error::{Error, ErrorKind, Result};
-use crate::fit::OnNoSymlinks;
+use crate::fit::{self, Goal, OnNoSymlinks};
 use crate::format::tar;
+use crate::links_file;
+use crate::plan::links::Missing;
+use crate::plan::members::{ExternalLinks, first_external_link};
+use crate::plan::{NodeId, NodeKind};
 use crate::probe::{self, Capabilities, Scope};
 use crate::progress::Progress;
-use crate::sys::{self, Dir};
+use crate::sys::{self, Dir, Timestamp};
+use crate::text::escape_path;
 
+use super::finish::Links;
 use super::intake::{Intake, OPERATION};
 use super::stage::Extraction;
 use super::target::{self, Target};
+use super::tree::Tree;
 use super::{AfterEnd, AppleDouble, Options, Outcome, bcp, frames, piped, stream, zipped};
 
 /// Extracts `opened` into `destination`.
@@ -53,12 +62,27 @@ pub(super) fn run(
         found: &found,
         options,
         umask,
+        donors: None,
         progress,
     };
     let (shown, received) = (opened.shown.clone(), Arc::clone(&opened.read));
-    let read =
-        |intake: &mut Intake<'_>, site: &Site<'_>| Reading { job: &job }.run(opened, intake, site);
+    let mut links_file = None;
+    let read = |intake: &mut Intake<'_>, site: &Site<'_>| {
+        let reading = Reading { job: &job };
+        reading.run(opened, intake, site)?;
+        if !intake.is_checked {
+            reading.check(intake)?;
+        }
+        if !reading.loses_links(intake) {
+            return Ok(Links::Make);
+        }
+        if !options.dry_run {
+            links_file = Some(reading.write_links_down(&intake.tree)?);
+        }
+        Ok(Links::LeaveOut)
+    };
     job.run((&shown, &received), read, &mut outcome)?;
+    outcome.links_files.extend(links_file);
     if options.dry_run {
         staging.discard()?;
         if let Ok(before) = before {
@@ -127,7 +151,7 @@ impl Reading<'_> {
         let threads = self.job.options.threads();
         match (opened.kind, opened.input) {
             (Kind::Zip, Input::File(file, length)) => {
-                let check = |intake: &Intake<'_>| self.job.check(intake);
+                let check = |intake: &Intake<'_>| self.check(intake);
                 zipped::extract(
                     &file,
                     length,
@@ -142,7 +166,7 @@ impl Reading<'_> {
                 piped::extract(reader, intake, site, threads, self.job.progress)
             }
             (Kind::Bcp, input) => {
-                let check = |intake: &Intake<'_>| self.job.check(intake);
+                let check = |intake: &Intake<'_>| self.check(intake);
                 match input {
                     Input::File(file, length) => bcp::extract(
                         (&file, length),
@@ -172,7 +196,7 @@ impl Reading<'_> {
                     && let Some(index) = read_index(&file, length, self.tar_options(), &mut allows)
                         .map_err(|refusal| intake.refused(refusal))?
                 {
-                    let check = |intake: &Intake<'_>| self.job.check(intake);
+                    let check = |intake: &Intake<'_>| self.check(intake);
                     return frames::extract(
                         (&file, length),
                         &index,
@@ -214,5 +238,78 @@ impl Reading<'_> {
             ignore_zeros: self.job.options.after_end == AfterEnd::Continue,
             skip_apple_double: self.job.options.apple_double == AppleDouble::Skip,
         }
+    }
+
+    /// Checks the tree as a whole: before the first byte where there is an
+    /// index, before the first link where there is none.
+    fn check(&self, intake: &Intake<'_>) -> Result<()> {
+        if let Some(path) = self
+            .job
+            .options
+            .missing
+            .as_ref()
+            .and_then(|missing| missing())
+        {
+            let cause = format!("no such member: `{}`", escape_path(&path));
+            let error = Error::new(ErrorKind::NotFound, "extract", &intake.archive, cause);
+            return Err(error.with_hint("bundlecp list shows what it holds"));
+        }
+        if intake.tree.members.symlinks() > 0 {
+            intake.check_links()?;
+        }
+        let (plan, _) = intake
+            .tree
+            .members
+            .sorted()
+            .map_err(|refusal| intake.refused(refusal))?;
+        if self.job.options.external_links == ExternalLinks::Refuse {
+            let missing = match self.job.target.receives() {
+                Some(_) => Missing::Unknown,
+                None => Missing::Nothing,
+            };
+            let found = first_external_link(&plan, missing);
+            let found = found.map_err(|refusal| intake.refused(refusal))?;
+            if let Some((node, refusal)) = found {
+                let path = plan.path(node);
+                return Err(intake.refused_member(refusal, path.as_bytes()));
+            }
+        }
+        let goal = Goal {
+            operation: OPERATION,
+            path: &self.job.target.path,
+        };
+        fit::check_names(&plan, self.job.found, self.job.staging.dir(), goal)?;
+        match (self.job.options.existing, self.job.target.receives()) {
+            (Existing::Merge, Some(dir)) => fit::check_merge(&plan, dir, &self.job.target.path),
+            (Existing::Refuse | Existing::Replace | Existing::Merge, _) => Ok(()),
+        }
+    }
+
+    fn loses_links(&self, intake: &Intake<'_>) -> bool {
+        intake.tree.members.symlinks() > 0 && !self.job.found.symlinks.is_yes()
+    }
+
+    /// Writes the links that the destination can't hold into a file.
+    fn write_links_down(&self, tree: &Tree<'_>) -> Result<(PathBuf, u64)> {
+        let path = self.job.target.path.join(links_file::NAME);
+        let failed = |error| Error::io("write", &path, error);
+        let (plan, origins) = tree
+            .members
+            .sorted()
+            .map_err(|refusal| refusal.at(OPERATION, &self.job.target.path))?;
+        let is_link = |node: &NodeId| plan.kind(*node) == NodeKind::Symlink;
+        let times: HashMap<NodeId, Timestamp> = plan
+            .nodes()
+            .filter(is_link)
+            .filter_map(|node| {
+                let attributes = tree.attributes.get(&origins[node.index()])?;
+                Some((node, attributes.stat.modified))
+            })
+            .collect();
+        let document = links_file::document(&plan, &times);
+        let name = links_file::NAME.as_bytes();
+        let file = sys::create_file(self.job.staging.dir(), name, 0o644).map_err(failed)?;
+        sys::write_all_at(&file, &document, 0).map_err(failed)?;
+        Ok((path.clone(), tree.members.symlinks()))
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::dest::Staging;
 use crate::error::{Error, Result};
+use crate::extract::donors::Donors;
 use crate::sys::{self, End, Held, OwnExecutable, Program};
 
 use super::cache::{self, Candidate};
@@ -52,7 +53,7 @@ fn unpack_into(
     let unpacked = Staging::create(&parent, &folder.path, label).and_then(|staging| {
         let found = source.probe(&staging, &folder.path)?;
         let path = sys::join_bytes(&folder.path, staging.name());
-        source.extract(&staging, &found, &path)?;
+        source.extract(&staging, &found, &path, &Donors::default())?;
         Ok(staging)
     });
     match unpacked {

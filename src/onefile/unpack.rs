@@ -6,6 +6,7 @@ use std::path::Path;
 
 use crate::dest::{self, Staging};
 use crate::error::{Error, ErrorKind, Result};
+use crate::extract::donors::Donors;
 use crate::extract::{self, unpack as archive};
 use crate::format::bcp::{Index, Launch};
 use crate::probe::{self, Capabilities, Scope};
@@ -130,7 +131,11 @@ impl Source<'_> {
         let staging = Staging::create(&cache.dir, &cache.path, key.name())?;
         let found = self.probe(&staging, &cache.path)?;
         let path = cache.path_of(key);
-        self.extract(&staging, &found, &path)?;
+        let donors = match self.launch.may_share {
+            true => cache::donors(cache, key),
+            false => Donors::default(),
+        };
+        self.extract(&staging, &found, &path, &donors)?;
         let head = self.head();
         self.stamp(&staging, &head)
             .map_err(|error| Error::io("write", &path, error))?;
@@ -190,6 +195,7 @@ impl Source<'_> {
         staging: &Staging,
         found: &Capabilities,
         path: &Path,
+        donors: &Donors,
     ) -> Result<()> {
         let destination = archive::Destination {
             staging,
@@ -197,10 +203,9 @@ impl Source<'_> {
             path,
             parent: path.parent().unwrap_or(path),
             umask: UMASK,
+            donors,
         };
-        let mut options = extract::Options::default();
-        // What a bundle refers to outside of itself, it does as a folder as well.
-        options.external_links = crate::plan::members::ExternalLinks::Allow;
+        let options = extract::Options::default();
         let archive = (self.file, self.path, self.index);
         archive::unpack(archive, &destination, &options, self.progress)?;
         // Nothing said how the folder itself should be.

@@ -154,6 +154,11 @@ pub(crate) fn create_hard_link(
     retry(|| rustix::fs::linkat(&old_dir.0, old_name, &dir.0, name, AtFlags::empty()))
 }
 
+/// Gives the file at the absolute `path` the second name `name`.
+pub(crate) fn link_path(path: &Path, dir: &Dir, name: &[u8]) -> io::Result<()> {
+    retry(|| rustix::fs::linkat(CWD, path, &dir.0, name, AtFlags::empty()))
+}
+
 /// Reads the target of the symbolic link `name`, byte for byte.
 pub(crate) fn read_link(dir: &Dir, name: &[u8]) -> io::Result<Vec<u8>> {
     let target = retry(|| rustix::fs::readlinkat(&dir.0, name, Vec::new()))?;

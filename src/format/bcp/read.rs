@@ -1,8 +1,6 @@
 //! Reading a `.bcp` from a place that can be read anywhere: trailer, footer and
 //! manifest first, then any block.
 
-use std::io::Read;
-
 use super::launch::{self, Launch};
 use super::layout::{
     ALIGNMENT, BLOCK, BLOCK_HEAD, BlockCodec, FOOTER, HEADER, LAUNCH, MAGIC, MANIFEST, MAX_TABLES,
@@ -11,7 +9,7 @@ use super::layout::{
 };
 use super::manifest::{Judge, Manifest};
 use super::pieces::Layout;
-use crate::codec::{Decompressor, frame_decoder, lzma};
+use crate::codec::{Decompressor, decode_frame, lzma};
 use crate::error::{ErrorKind, Refusal};
 use crate::format::ReadAt;
 
@@ -310,16 +308,12 @@ pub(super) fn read_manifest(payload: &[u8], judge: Judge<'_>) -> Result<Manifest
         let cause = "its tables have more than 128 MiB";
         return Err(Refusal::new(ErrorKind::LimitExceeded, cause));
     }
-    let stream = frame_decoder(data, TABLES_WINDOW)?;
-    let mut tables = Vec::new();
-    let read = stream.take(length + 1).read_to_end(&mut tables);
-    read.map_err(Refusal::io)?;
-    if tables.len() as u64 != length {
-        return Err(Refusal::malformed(
+    match decode_frame(data, TABLES_WINDOW, length)? {
+        Some(tables) => Manifest::from_tables(&tables, judge),
+        None => Err(Refusal::malformed(
             "its tables have another length than it says",
-        ));
+        )),
     }
-    Manifest::from_tables(&tables, judge)
 }
 
 /// Replaces `out` by what a block's `payload` decodes to, `raw` bytes.

@@ -6,6 +6,7 @@
 //! have that lock alone, moves it aside first, and then removes it.
 
 mod clean;
+mod donors;
 mod lease;
 mod list;
 pub(super) mod stamp;
@@ -22,6 +23,7 @@ use super::trust::{self, Absent, Last, Refused};
 
 pub(super) use clean::evict;
 pub use clean::{Cleaned, Limits, clean};
+pub(super) use donors::donors;
 pub(super) use lease::{Lease, Look};
 pub use list::{Cached, list};
 
