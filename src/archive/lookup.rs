@@ -11,17 +11,17 @@ use std::sync::atomic::AtomicU64;
 use crate::codec::{Codec, DecodeOptions, decoder};
 use crate::entry::{Listed, Member, MemberKind};
 use crate::error::{Error, ErrorKind, Refusal, Result};
-use crate::format::zip::{Directory, decode};
 use crate::format::{bcp, tar};
 use crate::plan::members::names_of;
 use crate::sys;
 use crate::text::escape_bytes;
 
 use super::bcp::ContentReader;
+use super::directory::Directory;
 use super::index::{Run, read_index};
 use super::picked::{Picked, Want};
 use super::tar_stream::TarStream;
-use super::{Input, Kind, Opened, Section, Sequential, members, zipped};
+use super::{Input, Kind, Opened, Section, Sequential, members};
 
 /// Hard links that are followed, one to the next: archivers write one.
 const MAX_HOPS: usize = 40;
@@ -79,7 +79,7 @@ struct Indexed {
 
 /// Where members are.
 enum Places {
-    Zip(Directory),
+    Directory(Directory),
     Runs(Vec<Run>),
     Blocks(Box<bcp::Index>),
 }
@@ -305,7 +305,7 @@ impl Archive {
         let indexed = self.index.as_ref()?;
         match &indexed.places {
             Places::Blocks(index) => Some((indexed, index)),
-            Places::Zip(_) | Places::Runs(_) => None,
+            Places::Directory(_) | Places::Runs(_) => None,
         }
     }
 
@@ -417,12 +417,9 @@ impl std::fmt::Debug for SeekableMember<'_> {
 
 impl Indexed {
     fn of_zip(file: &File, length: u64) -> Result<Self, Refusal> {
-        let directory = Directory::read(file, length)?;
-        let mut members = Vec::with_capacity(directory.entries().len());
-        for entry in directory.entries() {
-            members.push(zipped::member(file, &directory, entry)?);
-        }
-        Ok(Self::new(members, Places::Zip(directory)))
+        let directory = Directory::of_zip(file, length)?;
+        let members = directory.members(file)?;
+        Ok(Self::new(members, Places::Directory(directory)))
     }
 
     fn of_bcp(file: &File, length: u64) -> Result<Self, Refusal> {
@@ -466,11 +463,11 @@ impl Indexed {
             return Ok(Box::new(io::empty()));
         }
         match &self.places {
-            Places::Zip(directory) => {
-                let entry = &directory.entries()[number];
-                let data = directory.check_local(file, entry)?;
+            Places::Directory(directory) => {
+                let item = directory.item(number);
+                let data = directory.check(file, item)?;
                 let raw = BufReader::with_capacity(PIECE, Section::new(file, data));
-                Ok(Box::new(decode(entry, raw)?))
+                Ok(Box::new(item.decode(raw)?))
             }
             Places::Blocks(index) => {
                 let content = index.layout.manifest.entries[number].content;

@@ -11,6 +11,7 @@ use crate::error::{Refusal, Result};
 use crate::format::bcp::{keep_all, read_index};
 use crate::format::tar;
 
+use super::directory::Directory;
 use super::tar_stream::{Piece, Step, TarStream};
 use super::{Input, Kind, Opened, Sequential, index};
 
@@ -26,11 +27,12 @@ pub(crate) fn for_each(
     let refused = |refusal: Refusal| refusal.at("read", &shown);
     match (opened.kind, opened.input) {
         (Kind::Zip, Input::File(file, length)) => {
-            let members = super::zipped::members(&file, length).map_err(refused)?;
+            let directory = Directory::of_zip(&file, length).map_err(refused)?;
+            let members = directory.members(&file).map_err(refused)?;
             members.into_iter().try_for_each(each)?;
         }
         (Kind::Zip, Input::Stream(reader)) => {
-            let members = super::zipped::stream_members(reader).map_err(refused)?;
+            let members = super::zip_stream::members(reader).map_err(refused)?;
             members.into_iter().try_for_each(each)?;
         }
         (Kind::Bcp, Input::File(file, length)) => {

@@ -4,6 +4,7 @@
 //! pipe only from its beginning. Both are recognised by their first bytes.
 
 pub(crate) mod bcp;
+pub(crate) mod directory;
 pub(crate) mod index;
 pub(crate) mod limits;
 mod lookup;
@@ -12,7 +13,7 @@ mod picked;
 pub(crate) mod spool;
 pub(crate) mod store;
 pub(crate) mod tar_stream;
-pub(crate) mod zipped;
+mod zip_stream;
 
 use std::fs::File;
 use std::io::{self, Cursor, Read};

@@ -6,16 +6,17 @@ use std::io::{self, Read};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::archive::directory::Directory;
 use crate::archive::index::{Claim, read_index};
 use crate::archive::limits::Meter;
 use crate::archive::spool::Spool;
-use crate::archive::store::{Chosen, Manner, Store, of_entries};
-use crate::archive::{Input, Kind, Opened, Sequential, zipped};
+use crate::archive::store::{Chosen, Manner, Store, of_items};
+use crate::archive::{Input, Kind, Opened, Sequential};
 use crate::codec::{Codec, DecodeOptions, decoder};
 use crate::entry::Member;
 use crate::error::{Error, ErrorKind, Refusal, Result};
+use crate::format::bcp;
 use crate::format::tar::{self, Event, Parser};
-use crate::format::{bcp, zip};
 use crate::plan::NodeId;
 use crate::pool::{self, Queue};
 use crate::progress::{Counters, Phase, Total};
@@ -32,9 +33,9 @@ const BESIDES: u64 = 64 << 20;
 /// Contents that are not opened yet.
 pub(super) enum Contents {
     Store(Box<Store>),
-    Entries {
+    Items {
         file: File,
-        directory: zip::Directory,
+        directory: Directory,
         chosen: Vec<Chosen>,
     },
 }
@@ -52,11 +53,11 @@ impl Contents {
     pub(super) fn open(self, task: &Task<'_>) -> Result<Store> {
         match self {
             Contents::Store(store) => Ok(*store),
-            Contents::Entries {
+            Contents::Items {
                 file,
                 directory,
                 chosen,
-            } => of_entries(file, directory, chosen, task.spool, &task.manner),
+            } => of_items(file, directory, chosen, task.spool, &task.manner),
         }
     }
 }
@@ -66,7 +67,9 @@ pub(super) fn read(opened: Opened<'_>, tree: &mut Tree<'_>, task: &Task<'_>) -> 
     let read = opened.read;
     match (opened.kind, opened.input) {
         (Kind::Zip, Input::File(file, length)) => {
-            read_zip(file, length, tree).map_err(task.manner.refused)
+            let directory = Directory::of_zip(&file, length);
+            let read = directory.and_then(|directory| read_items(file, length, directory, tree));
+            read.map_err(task.manner.refused)
         }
         (Kind::Bcp, Input::File(file, length)) => {
             read_bcp(file, length, tree).map_err(task.manner.refused)
@@ -115,21 +118,25 @@ fn accept(tree: &mut Tree<'_>, member: &Member, start: u64) -> Result<(), Refusa
     Ok(())
 }
 
-fn read_zip(file: File, length: u64, tree: &mut Tree<'_>) -> Result<Contents, Refusal> {
-    let directory = zip::Directory::read(&file, length)?;
-    let ranges = directory.check_all_local(&file)?;
+fn read_items(
+    file: File,
+    length: u64,
+    directory: Directory,
+    tree: &mut Tree<'_>,
+) -> Result<Contents, Refusal> {
+    let ranges = directory.check_all(&file)?;
     let mut chosen = Vec::new();
     let mut start = 0_u64;
-    for (number, (entry, data)) in directory.entries().iter().zip(ranges).enumerate() {
-        let member = zipped::member(&file, &directory, entry)?;
+    for (number, (item, data)) in directory.items().zip(ranges).enumerate() {
+        let member = directory.member(&file, item)?;
         if let Some(node) = tree.accept(&member)? {
             tree.set_start(node, start);
-            start = start.saturating_add(entry.uncompressed_size);
+            start = start.saturating_add(item.size());
             chosen.push((number, data));
         }
     }
     tree.meter.check_announced(length)?;
-    Ok(Contents::Entries {
+    Ok(Contents::Items {
         file,
         directory,
         chosen,

@@ -12,6 +12,7 @@ pub(crate) mod donors;
 mod finish;
 mod frames;
 mod intake;
+mod items;
 mod piped;
 mod run;
 mod stage;
@@ -19,7 +20,6 @@ mod stream;
 mod target;
 mod tree;
 pub(crate) mod unpack;
-mod zipped;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};

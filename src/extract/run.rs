@@ -1,11 +1,13 @@
 //! One extraction, from the archive to the published tree.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::archive::directory::Directory;
 use crate::archive::index::{Claim, read_index};
 use crate::archive::limits::Meter;
 use crate::archive::{Input, Kind, Opened, Sequential};
@@ -15,7 +17,7 @@ use crate::dest::deliver::{Staged, deliver};
 use crate::dest::merge::{Folders, Manner, Root};
 use crate::dest::publish::Existing;
 use crate::dest::writer::Site;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Refusal, Result};
 use crate::fit::{self, Goal, OnNoSymlinks};
 use crate::format::tar;
 use crate::links_file;
@@ -32,7 +34,7 @@ use super::intake::{Intake, OPERATION};
 use super::stage::Extraction;
 use super::target::{self, Target};
 use super::tree::Tree;
-use super::{AfterEnd, AppleDouble, Options, Outcome, bcp, frames, piped, stream, zipped};
+use super::{AfterEnd, AppleDouble, Options, Outcome, bcp, frames, items, piped, stream};
 
 /// Extracts `opened` into `destination`.
 pub(super) fn run(
@@ -151,16 +153,8 @@ impl Reading<'_> {
         let threads = self.job.options.threads();
         match (opened.kind, opened.input) {
             (Kind::Zip, Input::File(file, length)) => {
-                let check = |intake: &Intake<'_>| self.check(intake);
-                zipped::extract(
-                    &file,
-                    length,
-                    intake,
-                    site,
-                    &check,
-                    threads,
-                    self.job.progress,
-                )
+                let directory = Directory::of_zip(&file, length);
+                self.read_items((&file, length), directory, intake, site)
             }
             (Kind::Zip, Input::Stream(reader)) => {
                 piped::extract(reader, intake, site, threads, self.job.progress)
@@ -214,6 +208,28 @@ impl Reading<'_> {
                 self.read_stream(codec, reader, intake, site)
             }
         }
+    }
+
+    /// Reads an archive of `length` bytes whose members stand each by itself.
+    fn read_items(
+        &self,
+        (file, length): (&File, u64),
+        directory: Result<Directory, Refusal>,
+        intake: &mut Intake<'_>,
+        site: &Site<'_>,
+    ) -> Result<()> {
+        let directory = directory.map_err(|refusal| intake.refused(refusal))?;
+        let check = |intake: &Intake<'_>| self.check(intake);
+        let threads = self.job.options.threads();
+        items::extract(
+            (file, length),
+            &directory,
+            intake,
+            site,
+            &check,
+            threads,
+            self.job.progress,
+        )
     }
 
     fn read_stream(

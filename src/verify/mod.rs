@@ -13,11 +13,11 @@ mod bcp;
 mod content;
 mod frames;
 mod hashing;
+mod items;
 mod moment;
 mod packed;
 mod pair;
 mod side;
-mod zipped;
 
 use std::io::Read;
 use std::path::Path;

@@ -7,6 +7,7 @@
 
 use std::io::Read;
 
+use crate::archive::directory::Directory;
 use crate::archive::{Input, Kind, Opened, Sequential, index};
 use crate::codec::{Codec, DecodeOptions, decoder};
 use crate::entry::{Member, MemberKind};
@@ -19,7 +20,7 @@ use crate::text::escape_bytes;
 
 use super::moment::{Clock, Moment};
 use super::side::Sizes;
-use super::{bcp, frames, zipped};
+use super::{bcp, frames, items};
 
 /// What an archive says of one node; `None` where it says nothing.
 #[derive(Debug, Clone, Default)]
@@ -95,7 +96,10 @@ pub(super) fn read(
         refused: &refused,
     };
     match (opened.kind, opened.input) {
-        (Kind::Zip, Input::File(file, length)) => zipped::read(&file, length, &task, progress),
+        (Kind::Zip, Input::File(file, length)) => {
+            let directory = Directory::of_zip(&file, length).map_err(refused)?;
+            items::read(&file, &directory, &task, progress)
+        }
         (Kind::Zip, Input::Stream(_)) => {
             let cause = "a zip that comes through a pipe can't be compared";
             let refusal = Refusal::new(ErrorKind::Usage, cause);

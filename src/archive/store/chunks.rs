@@ -4,16 +4,16 @@
 use std::fs::File;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::archive::directory::Unpacker;
 use crate::archive::index::Index;
 use crate::archive::spool::Spool;
 use crate::codec::Decompressor;
 use crate::error::{Refusal, Result};
-use crate::format::zip::Inflater;
 use crate::format::{ReadAt, bcp};
 use crate::pool::{self, Queue};
 use crate::progress::{Counters, Phase, Total};
 
-use super::entries::Entries;
+use super::items::Items;
 use super::{Manner, Order, Stored, frame};
 
 /// Bytes of decoded chunks that are remembered, and how many of them.
@@ -40,7 +40,7 @@ pub(crate) struct Chunks {
 pub(super) enum Kind {
     Frames(Index),
     Blocks(Box<bcp::Index>),
-    Entries(Entries),
+    Items(Items),
 }
 
 /// A chunk that was decoded, or is just now.
@@ -49,7 +49,7 @@ type Slot = Mutex<Option<Arc<Vec<u8>>>>;
 /// What decoding takes.
 pub(super) struct Scratch {
     pub decompressor: Decompressor,
-    pub inflater: Inflater,
+    pub unpacker: Unpacker,
     pub stored: Vec<u8>,
     /// A block of a `.bcp` as it is decoded, before filters are undone.
     pub block: Vec<u8>,
@@ -80,7 +80,7 @@ impl Chunks {
     /// Whether a chunk is read from a spool.
     fn is_kept(&self, number: usize) -> bool {
         match &self.kind {
-            Kind::Entries(entries) => entries.is_kept(number),
+            Kind::Items(items) => items.is_kept(number),
             Kind::Frames(_) | Kind::Blocks(_) => false,
         }
     }
@@ -109,10 +109,10 @@ impl Chunks {
             let left = usize::try_from(self.size(number) - within).unwrap_or(usize::MAX);
             let (here, rest) = buffer.split_at_mut(left.min(buffer.len()));
             match &self.kind {
-                Kind::Entries(entries) if entries.is_kept(number) => {
-                    entries.read_kept(number, within, here)?;
+                Kind::Items(items) if items.is_kept(number) => {
+                    items.read_kept(number, within, here)?;
                 }
-                Kind::Frames(_) | Kind::Blocks(_) | Kind::Entries(_) => {
+                Kind::Frames(_) | Kind::Blocks(_) | Kind::Items(_) => {
                     let raw = self.chunk(number)?;
                     let within = within as usize;
                     here.copy_from_slice(&raw[within..within + here.len()]);
@@ -192,7 +192,7 @@ impl Chunks {
                 }
                 Ok(())
             }
-            Kind::Entries(entries) => entries.decode(&self.file, number, scratch, raw),
+            Kind::Items(items) => items.decode(&self.file, number, scratch, raw),
         }
     }
 
@@ -200,7 +200,7 @@ impl Chunks {
     pub(super) fn is_costly(&self, wanted: &[Stored], order: Order) -> bool {
         let all = *self.starts.last().unwrap_or(&0);
         // A member of a zip is decoded for itself alone, whatever the order.
-        let is_alone = matches!(self.kind, Kind::Entries(_));
+        let is_alone = matches!(self.kind, Kind::Items(_));
         if is_alone || (all <= REMEMBERED && self.count() <= MOST) {
             return false;
         }
@@ -248,7 +248,7 @@ impl Chunks {
     fn check_rest(&self, manner: &Manner<'_>) -> Result<()> {
         match &self.kind {
             Kind::Blocks(index) => index.check_others(&self.file).map_err(manner.refused),
-            Kind::Frames(_) | Kind::Entries(_) => Ok(()),
+            Kind::Frames(_) | Kind::Items(_) => Ok(()),
         }
     }
 
@@ -288,7 +288,7 @@ impl Scratch {
     pub(super) fn new() -> Self {
         Self {
             decompressor: Decompressor::new(),
-            inflater: Inflater::new(),
+            unpacker: Unpacker::new(),
             stored: Vec::new(),
             block: Vec::new(),
             restorer: bcp::Restorer::default(),

@@ -8,8 +8,8 @@
 //! be decoded again and again, stands in a [`Spool`].
 
 mod chunks;
-mod entries;
 mod frame;
+mod items;
 
 use std::fs::File;
 
@@ -21,7 +21,7 @@ use super::index::Index;
 use super::spool::Spool;
 use chunks::{Chunks, Kind};
 
-pub(crate) use entries::{Chosen, of_entries};
+pub(crate) use items::{Chosen, of_items};
 
 /// Contents that are read from any place. See the module's documentation.
 pub(crate) enum Store {

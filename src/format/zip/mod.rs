@@ -30,7 +30,7 @@ mod tests;
 use super::ReadAt;
 use records::{EndRecord, LocalHeader};
 
-pub(crate) use check::{decode, decode_whole};
+pub(crate) use check::{Checked, decode, decode_whole};
 pub(crate) use entry::ZipEntry;
 pub(crate) use inflate::Inflater;
 pub(crate) use method::Method;

@@ -1,13 +1,12 @@
-//! The contents of zips, by their directory and on all threads.
+//! The contents of archives with a directory, on all threads.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::ops::Range;
 
 use crate::archive::Section;
-use crate::archive::zipped::member;
+use crate::archive::directory::{Directory, Item};
 use crate::error::{Refusal, Result};
-use crate::format::zip::{Directory, ZipEntry, decode};
 use crate::plan::NodeId;
 use crate::pool::{self, Queue};
 use crate::progress::{Phase, Progress, Total};
@@ -24,23 +23,22 @@ const PIECE: usize = 128 << 10;
 
 /// A file, and where its data is.
 struct Slot<'d> {
-    entry: &'d ZipEntry,
+    item: Item<'d>,
     data: Range<u64>,
     node: NodeId,
 }
 
-/// Reads the zip `file` of `length` bytes.
+/// Reads the archive `file`.
 pub(super) fn read(
     file: &File,
-    length: u64,
+    directory: &Directory,
     task: &Task<'_>,
     progress: &dyn Progress,
 ) -> Result<Packed> {
-    let directory = Directory::read(file, length).map_err(task.refused)?;
     let mut packed = Packed::new(HardLinks::Lost);
-    let slots = plan(file, &directory, &mut packed).map_err(task.refused)?;
+    let slots = plan(file, directory, &mut packed).map_err(task.refused)?;
     // Nobody has checked yet what the sizes are said to be.
-    let add = |sum: u64, slot: &Slot<'_>| sum.saturating_add(slot.entry.uncompressed_size);
+    let add = |sum: u64, slot: &Slot<'_>| sum.saturating_add(slot.item.size());
     let total = Total {
         entries: Some(slots.len() as u64),
         bytes: Some(slots.iter().fold(0, add)),
@@ -72,24 +70,29 @@ fn plan<'d>(
     directory: &'d Directory,
     packed: &mut Packed,
 ) -> Result<Vec<Slot<'d>>, Refusal> {
-    let ranges = directory.check_all_local(file)?;
+    let ranges = directory.check_all(file)?;
     let mut slots = Vec::with_capacity(ranges.len());
-    for (entry, data) in directory.entries().iter().zip(ranges) {
-        let tells = Tells {
+    for (item, data) in directory.items().zip(ranges) {
+        let member = directory.member(file, item)?;
+        if let Some(node) = packed.accept(&member, tells(item))? {
+            slots.push(Slot { item, data, node });
+        }
+    }
+    slots.sort_by_key(|slot| slot.data.start);
+    Ok(slots)
+}
+
+fn tells(item: Item<'_>) -> Tells {
+    match item {
+        Item::Zip(entry) => Tells {
             mode: entry.tells_mode,
             xattrs: false,
             clock: match entry.has_dos_time {
                 true => Clock::TwoSeconds,
                 false => Clock::Ticks,
             },
-        };
-        let member = member(file, directory, entry)?;
-        if let Some(node) = packed.accept(&member, tells)? {
-            slots.push(Slot { entry, data, node });
-        }
+        },
     }
-    slots.sort_by_key(|slot| slot.data.start);
-    Ok(slots)
 }
 
 fn batches(slots: &[Slot<'_>]) -> Vec<Range<usize>> {
@@ -115,8 +118,10 @@ fn hash(
     let length = slot.data.end - slot.data.start;
     let capacity = usize::try_from(length).map_or(PIECE, |length| length.clamp(1, PIECE));
     let section = Section::new(file, slot.data.clone());
-    let mut reader = decode(slot.entry, BufReader::with_capacity(capacity, section))?;
-    let mut hashing = Hashing::new(slot.node, slot.entry.uncompressed_size, task.sizes);
+    let mut reader = slot
+        .item
+        .decode(BufReader::with_capacity(capacity, section))?;
+    let mut hashing = Hashing::new(slot.node, slot.item.size(), task.sizes);
     let mut at = 0;
     while !stops() {
         match reader.read(buffer) {
@@ -127,7 +132,7 @@ fn hash(
                 at += count as u64;
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(slot.entry.blame(&Refusal::io(error))),
+            Err(error) => return Err(slot.item.blame(&Refusal::io(error))),
         }
     }
     task.counters.add(1, 0);

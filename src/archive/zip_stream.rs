@@ -1,47 +1,13 @@
-//! The members of a zip, with the targets of its links.
+//! The members of a zip that comes through a pipe, with the targets of its links.
 
-use std::fs::File;
 use std::io::Read;
 
 use crate::entry::{Member, MemberKind};
 use crate::error::{ErrorKind, Refusal};
-use crate::format::ReadAt;
-use crate::format::zip::{Directory, StreamReader, ZipEntry, decode};
-
-/// Reads the members of a zip of `length` bytes from its directory.
-pub(crate) fn members(file: &File, length: u64) -> Result<Vec<Member>, Refusal> {
-    let directory = Directory::read(file, length)?;
-    let mut members = Vec::with_capacity(directory.entries().len());
-    for entry in directory.entries() {
-        members.push(member(file, &directory, entry)?);
-    }
-    Ok(members)
-}
-
-/// What a zip says of one member; a link's target is content there.
-pub(crate) fn member(
-    file: &File,
-    directory: &Directory,
-    entry: &ZipEntry,
-) -> Result<Member, Refusal> {
-    let mut member = entry.member.clone();
-    if member.kind == MemberKind::Symlink {
-        let range = directory.check_local(file, entry)?;
-        // Not more than 64 KiB: the directory was checked for that.
-        let mut data = vec![0; (range.end - range.start) as usize];
-        file.read_exact_at(&mut data, range.start)
-            .map_err(Refusal::io)?;
-        let mut reader = decode(entry, data.as_slice())?;
-        reader
-            .read_to_end(&mut member.target)
-            .map_err(Refusal::io)?;
-        entry.check_target(&member.target)?;
-    }
-    Ok(member)
-}
+use crate::format::zip::StreamReader;
 
 /// Reads the members of a zip that comes through a pipe, to its end.
-pub(crate) fn stream_members(reader: impl Read) -> Result<Vec<Member>, Refusal> {
+pub(crate) fn members(reader: impl Read) -> Result<Vec<Member>, Refusal> {
     let mut reader = StreamReader::new(reader);
     let mut small = std::collections::HashMap::new();
     let mut kept = 0;

@@ -1,20 +1,17 @@
-//! A zip in a file: members by themselves, on all threads.
+//! An archive with a directory, in a file: members by themselves, on all threads.
 //!
-//! The directory is read and compared with every local header first, so all is
-//! checked before the first byte is written.
+//! The directory is held against all that the archive says besides it first, so
+//! all is checked before the first byte is written.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::ops::Range;
 
 use crate::archive::Section;
-use crate::archive::zipped::member;
+use crate::archive::directory::{Directory, Item, Unpacker};
 use crate::dest::writer::{NewFile, Shared, Site, Writer};
-use crate::entry::MemberKind;
 use crate::error::{Refusal, Result};
-use crate::format::zip::{
-    Directory, Inflater, LARGE, Part, ZipEntry, decode, decode_part, decode_whole,
-};
+use crate::format::zip::{LARGE, Part};
 use crate::format::{ReadAt, apple_double};
 use crate::pool::{self, Queue};
 use crate::progress::{Phase, Progress};
@@ -34,7 +31,7 @@ const PIECE: usize = 256 << 10;
 
 /// A file that is to be made, and where its data is.
 struct Slot<'d> {
-    entry: &'d ZipEntry,
+    item: Item<'d>,
     data: Range<u64>,
     new: NewFile,
 }
@@ -43,13 +40,13 @@ impl Slot<'_> {
     /// Whether it is decoded piece by piece. Data may be much longer than what
     /// it decodes to.
     fn is_large(&self) -> bool {
-        self.entry.uncompressed_size > LARGE || self.data.end - self.data.start > LARGE
+        self.item.size() > LARGE || self.data.end - self.data.start > LARGE
     }
 }
 
 /// A large file that several workers write: each part of the data for itself.
 struct Parted<'d> {
-    entry: &'d ZipEntry,
+    item: Item<'d>,
     data: Range<u64>,
     parts: &'d [Part],
     shared: Shared,
@@ -71,18 +68,17 @@ enum Job {
     Part(usize, usize),
 }
 
-/// Extracts the zip `file` of `length` bytes.
+/// Extracts the archive `file` of `length` bytes.
 pub(super) fn extract(
-    file: &File,
-    length: u64,
+    (file, length): (&File, u64),
+    directory: &Directory,
     intake: &mut Intake<'_>,
     site: &Site<'_>,
     check: &dyn Fn(&Intake<'_>) -> Result<()>,
     threads: usize,
     progress: &dyn Progress,
 ) -> Result<()> {
-    let directory = Directory::read(file, length).map_err(|refusal| intake.refused(refusal))?;
-    let files = plan(file, &directory, intake)?;
+    let files = plan(file, directory, intake)?;
     let announced = intake.tree.meter.check_announced(length);
     announced.map_err(|refusal| intake.refused(refusal))?;
     check(intake)?;
@@ -98,7 +94,7 @@ pub(super) fn extract(
             file,
             intake,
             writer: site.writer(),
-            inflater: Inflater::new(),
+            unpacker: Unpacker::new(),
             stored: Vec::new(),
             raw: Vec::new(),
         };
@@ -118,29 +114,30 @@ pub(super) fn extract(
 /// Takes all members into the tree, and notes the files among them in the order
 /// of their data.
 fn plan<'d>(file: &File, directory: &'d Directory, intake: &mut Intake<'_>) -> Result<Files<'d>> {
-    let ranges = directory.check_all_local(file);
+    let ranges = directory.check_all(file);
     let ranges = ranges.map_err(|refusal| intake.refused(refusal))?;
     let mut files = Files::default();
     files.slots.reserve(ranges.len());
-    for (entry, data) in directory.entries().iter().zip(ranges) {
+    for (item, data) in directory.items().zip(ranges) {
         let is_left_out = intake.apple_double == AppleDouble::Skip
-            && is_from_macos(file, entry, &data).map_err(|refusal| intake.refused(refusal))?;
+            && is_from_macos(file, item, &data).map_err(|refusal| intake.refused(refusal))?;
         if is_left_out {
             continue;
         }
-        let member = member(file, directory, entry).map_err(|refusal| intake.refused(refusal))?;
+        let member = directory.member(file, item);
+        let member = member.map_err(|refusal| intake.refused(refusal))?;
         match intake.accept(&member)? {
             Accepted::LeftOut | Accepted::Other(_) => {}
             Accepted::File(node) => {
                 let new = intake.tree.new_file(node, &member);
-                match entry.parts.as_deref() {
+                match item.parts() {
                     Some(parts) => files.parted.push(Parted {
-                        entry,
+                        item,
                         data,
                         parts,
-                        shared: Shared::new(new, entry.uncompressed_size),
+                        shared: Shared::new(new, item.size()),
                     }),
-                    None => files.slots.push(Slot { entry, data, new }),
+                    None => files.slots.push(Slot { item, data, new }),
                 }
             }
         }
@@ -150,21 +147,18 @@ fn plan<'d>(file: &File, directory: &'d Directory, intake: &mut Intake<'_>) -> R
 }
 
 /// Whether a member is one that macOS added.
-fn is_from_macos(file: &File, entry: &ZipEntry, data: &Range<u64>) -> Result<bool, Refusal> {
-    if entry.is_in_apple_folder() {
+fn is_from_macos(file: &File, item: Item<'_>, data: &Range<u64>) -> Result<bool, Refusal> {
+    if item.is_in_apple_folder() {
         return Ok(true);
     }
-    let may_be = entry.member.kind == MemberKind::File
-        && entry.uncompressed_size >= apple_double::MIN_SIZE
-        && apple_double::is_named_so(&entry.member.path);
-    if !may_be {
+    if !item.may_be_apple_double() {
         return Ok(false);
     }
     let section = Section::new(file, data.clone());
     let mut magic = apple_double::MAGIC;
-    let mut reader = decode(entry, BufReader::with_capacity(HEAD, section))?;
+    let mut reader = item.decode(BufReader::with_capacity(HEAD, section))?;
     let read = reader.read_exact(&mut magic);
-    read.map_err(|error| entry.blame(&Refusal::io(error)))?;
+    read.map_err(|error| item.blame(&Refusal::io(error)))?;
     Ok(magic == apple_double::MAGIC)
 }
 
@@ -206,7 +200,7 @@ struct Worker<'w> {
     file: &'w File,
     intake: &'w Intake<'w>,
     writer: Writer<'w>,
-    inflater: Inflater,
+    unpacker: Unpacker,
     stored: Vec<u8>,
     raw: Vec<u8>,
 }
@@ -226,7 +220,8 @@ impl Worker<'_> {
         for slot in slots {
             let start = (slot.data.start - range.start) as usize;
             let stored = &self.stored[start..start + (slot.data.end - slot.data.start) as usize];
-            let decoded = decode_whole(slot.entry, stored, &mut self.raw, &mut self.inflater);
+            let item = slot.item;
+            let decoded = item.decode_whole(stored, &mut self.raw, &mut self.unpacker);
             decoded.map_err(|refusal| self.intake.refused(refusal))?;
             let part = (!self.raw.is_empty()).then_some((0, self.raw.as_slice()));
             self.writer.write_whole(&slot.new, part)?;
@@ -238,8 +233,9 @@ impl Worker<'_> {
         let (part, start) = (&file.parts[number], file.data.start);
         self.read(start + part.stored.start..start + part.stored.end)?;
         let (stored, raw) = (&self.stored, &mut self.raw);
-        decode_part(part, stored, raw, &mut self.inflater)
-            .map_err(|error| self.intake.refused(file.entry.blame(&Refusal::io(error))))?;
+        file.item
+            .decode_part(part, stored, raw, &mut self.unpacker)
+            .map_err(|refusal| self.intake.refused(refusal))?;
         self.writer
             .write_shared(&file.shared, part.content.start, &self.raw)
     }
@@ -255,7 +251,7 @@ impl Worker<'_> {
         let refused = |refusal| self.intake.refused(refusal);
         let section = Section::new(self.file, slot.data.clone());
         let raw = BufReader::with_capacity(PIECE, section);
-        let mut reader = decode(slot.entry, raw).map_err(refused)?;
+        let mut reader = slot.item.decode(raw).map_err(refused)?;
         let file = self.writer.create(&slot.new)?;
         self.raw.resize(PIECE, 0);
         let mut at = 0;
@@ -264,7 +260,7 @@ impl Worker<'_> {
                 Ok(0) => break,
                 Ok(count) => count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(refused(slot.entry.blame(&Refusal::io(error)))),
+                Err(error) => return Err(refused(slot.item.blame(&Refusal::io(error)))),
             };
             self.writer
                 .write(&file, &slot.new, at, &self.raw[..count])?;

@@ -1,4 +1,4 @@
-//! The members of a zip as chunks: each is decoded alone, a large one in the
+//! The members of an archive with a directory as chunks: each is decoded alone, a large one in the
 //! parts that our own zips have, or once into a spool.
 
 use std::fs::File;
@@ -6,10 +6,10 @@ use std::io::{self, BufReader, Read};
 use std::ops::Range;
 
 use crate::archive::Section;
+use crate::archive::directory::Directory;
 use crate::archive::spool::Spool;
 use crate::error::{ErrorKind, Refusal, Result};
 use crate::format::ReadAt;
-use crate::format::zip::{Directory, decode, decode_part, decode_whole};
 use crate::pool::{self, Queue};
 use crate::progress::{Counters, Phase, Total};
 
@@ -27,7 +27,7 @@ const PIECE: usize = 256 << 10;
 pub(crate) type Chosen = (usize, Range<u64>);
 
 /// What each chunk is.
-pub(super) struct Entries {
+pub(super) struct Items {
     directory: Directory,
     places: Vec<Place>,
     /// What is neither small nor in parts.
@@ -36,18 +36,18 @@ pub(super) struct Entries {
 
 enum Place {
     Whole {
-        entry: usize,
+        item: usize,
         data: Range<u64>,
     },
-    /// A part of an entry whose data begins at `data`.
+    /// A part of an item whose data begins at `data`.
     Part {
-        entry: usize,
+        item: usize,
         part: usize,
         data: u64,
     },
     /// In the spool, from this byte on.
     Kept {
-        entry: usize,
+        item: usize,
         data: Range<u64>,
         at: u64,
     },
@@ -55,7 +55,7 @@ enum Place {
 
 /// The contents of the members `chosen`: in the row, one stands behind the
 /// other. `spool` makes a file for those that are kept.
-pub(crate) fn of_entries(
+pub(crate) fn of_items(
     file: File,
     directory: Directory,
     chosen: Vec<Chosen>,
@@ -66,11 +66,11 @@ pub(crate) fn of_entries(
     let mut sizes = Vec::with_capacity(chosen.len());
     let mut kept = 0_u64;
     for (number, data) in chosen {
-        let entry = &directory.entries()[number];
-        if let Some(parts) = &entry.parts {
+        let item = directory.item(number);
+        if let Some(parts) = item.parts() {
             for (part, about) in parts.iter().enumerate() {
                 places.push(Place::Part {
-                    entry: number,
+                    item: number,
                     part,
                     data: data.start,
                 });
@@ -78,37 +78,34 @@ pub(crate) fn of_entries(
             }
             continue;
         }
-        sizes.push(entry.uncompressed_size);
-        let is_small = entry.uncompressed_size <= WHOLE && data.end - data.start <= WHOLE;
+        sizes.push(item.size());
+        let is_small = item.size() <= WHOLE && data.end - data.start <= WHOLE;
         places.push(match is_small {
-            true => Place::Whole {
-                entry: number,
-                data,
-            },
+            true => Place::Whole { item: number, data },
             false => {
                 let at = kept;
-                let end = kept.checked_add(entry.uncompressed_size);
+                let end = kept.checked_add(item.size());
                 kept = end.ok_or_else(|| (manner.refused)(too_large()))?;
                 Place::Kept {
-                    entry: number,
+                    item: number,
                     data,
                     at,
                 }
             }
         });
     }
-    let mut entries = Entries {
+    let mut items = Items {
         directory,
         places,
         kept: None,
     };
-    if entries.places.iter().any(Place::is_kept) {
+    if items.places.iter().any(Place::is_kept) {
         let spool = spool()?;
-        entries.keep(&file, &spool, manner)?;
-        entries.kept = Some(spool);
+        items.keep(&file, &spool, manner)?;
+        items.kept = Some(spool);
     }
     let starts = sums(sizes.into_iter());
-    let chunks = Chunks::new(file, starts, Kind::Entries(entries));
+    let chunks = Chunks::new(file, starts, Kind::Items(items));
     Ok(Store::Chunks(chunks))
 }
 
@@ -126,7 +123,7 @@ impl Place {
     }
 }
 
-impl Entries {
+impl Items {
     /// Whether a chunk stands in the spool.
     pub(super) fn is_kept(&self, number: usize) -> bool {
         self.places[number].is_kept()
@@ -162,18 +159,16 @@ impl Entries {
             read.map_err(Refusal::io)
         };
         match &self.places[number] {
-            Place::Whole { entry, data } => {
+            Place::Whole { item, data } => {
                 read(data.clone())?;
-                let entry = &self.directory.entries()[*entry];
-                decode_whole(entry, &scratch.stored, raw, &mut scratch.inflater)
+                let item = self.directory.item(*item);
+                item.decode_whole(&scratch.stored, raw, &mut scratch.unpacker)
             }
-            Place::Part { entry, part, data } => {
-                let entry = &self.directory.entries()[*entry];
-                let parts = entry.parts.as_deref().unwrap_or_default();
-                let part = &parts[*part];
+            Place::Part { item, part, data } => {
+                let item = self.directory.item(*item);
+                let part = &item.parts().unwrap_or_default()[*part];
                 read(data + part.stored.start..data + part.stored.end)?;
-                decode_part(part, &scratch.stored, raw, &mut scratch.inflater)
-                    .map_err(|error| entry.blame(&Refusal::io(error)))
+                item.decode_part(part, &scratch.stored, raw, &mut scratch.unpacker)
             }
             Place::Kept { .. } => Ok(()),
         }
@@ -186,12 +181,12 @@ impl Entries {
         let work = |queue: &mut Queue<'_, usize>| {
             let mut buffer = vec![0; PIECE];
             while let Some(number) = queue.next() {
-                let Place::Kept { entry, data, at } = &self.places[number] else {
+                let Place::Kept { item, data, at } = &self.places[number] else {
                     continue;
                 };
-                let entry = &self.directory.entries()[*entry];
+                let item = self.directory.item(*item);
                 let section = BufReader::with_capacity(PIECE, Section::new(file, data.clone()));
-                let mut reader = decode(entry, section).map_err(refused)?;
+                let mut reader = item.decode(section).map_err(refused)?;
                 let mut at = *at;
                 while !queue.is_stopped() {
                     match reader.read(&mut buffer) {
@@ -203,7 +198,7 @@ impl Entries {
                         }
                         Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                         Err(error) => {
-                            return Err(refused(entry.blame(&Refusal::io(error))));
+                            return Err(refused(item.blame(&Refusal::io(error))));
                         }
                     }
                 }
