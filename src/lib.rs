@@ -13,7 +13,8 @@
 //! - [`probe_dir`] finds out by trying whether a folder's file system can hold
 //!   a bundle. Every copy does the same before it writes the first byte.
 //! - [`pack::pack`] and [`extract::extract`] do the same by way of an archive:
-//!   tar, plain or compressed, zip, and our own `.bcp`. [`archive::Archive`]
+//!   tar, plain or compressed, zip, and our own `.bcp`; programs that PyInstaller's
+//!   `--onefile` made are read as archives too. [`archive::Archive`]
 //!   reads single members, of a `.bcp` from any place; [`list::list`] says what
 //!   there is.
 //! - [`convert::convert`] makes an archive of one of these formats from one of

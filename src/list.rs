@@ -1,8 +1,8 @@
 //! Listing archives: what they say they hold, without extracting it.
 //!
 //! Members are listed as the archive spells them, those that an extraction
-//! would refuse included. Zips and our own `.tar.zst` are listed from their
-//! index; anything else is read from front to end.
+//! would refuse included. Zips, PyInstaller programs and our own `.tar.zst` are
+//! listed from their index; anything else is read from front to end.
 
 use std::io::Read;
 use std::ops::ControlFlow;

@@ -92,8 +92,8 @@ const PATHS: &[Case] = &[
 const OTHERS: &[Case] = &[
     case(&["verify", "missing", "app"], FAILED, "open `missing`: No such file or directory", ""),
     case(&["verify", "app", "missing"], FAILED, "open `missing`: No such file or directory", ""),
-    case(&["verify", "app", "file"], UNSAFE, "read `file`: it is no archive that is known here", "tar (plain, gz, bz2, xz, zst), zip and bcp are known"),
-    case(&["verify", "file", "app"], UNSAFE, "read `file`: it is no archive that is known here", "tar (plain, gz, bz2, xz, zst), zip and bcp are known"),
+    case(&["verify", "app", "file"], UNSAFE, "read `file`: it is no archive that is known here", "tar (plain, gz, bz2, xz, zst), zip, bcp and PyInstaller programs are known"),
+    case(&["verify", "file", "app"], UNSAFE, "read `file`: it is no archive that is known here", "tar (plain, gz, bz2, xz, zst), zip, bcp and PyInstaller programs are known"),
     case(&["verify", "app"], USAGE, "verify `app`: is a folder, and there is nothing to hold it against", "name what it should be equal to"),
     case(&["verify", "file"], UNSAFE, "read `file`: it is no archive that is known here", "tar (plain, gz"),
     case(&["verify", "app", "app", "--ignore", "nope"], USAGE, "ignore `nope`: no such kind of difference", "one of missing, extra, type, flattened, stub"),

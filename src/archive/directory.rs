@@ -10,27 +10,31 @@ use std::ops::Range;
 use crate::entry::{Member, MemberKind};
 use crate::error::Refusal;
 use crate::format::zip::{self, Checked, Part, ZipEntry};
-use crate::format::{ReadAt, apple_double};
+use crate::format::{ReadAt, apple_double, carchive};
 
 /// What an archive says that it holds, and where.
 pub(crate) enum Directory {
     Zip(zip::Directory),
+    Package(Box<carchive::Package>),
 }
 
 /// A member, as the directory has it.
 #[derive(Clone, Copy)]
 pub(crate) enum Item<'d> {
     Zip(&'d ZipEntry),
+    Package(carchive::Item<'d>),
 }
 
 /// The content of a member, checked while it is read.
 pub(crate) enum Content<R: BufRead> {
     Zip(Checked<R>),
+    Package(carchive::Content<R>),
 }
 
 /// What decodes members of which all data is at hand.
 pub(crate) struct Unpacker {
     zip: zip::Inflater,
+    package: carchive::Inflater,
 }
 
 impl Directory {
@@ -39,10 +43,19 @@ impl Directory {
         zip::Directory::read(file, length).map(Directory::Zip)
     }
 
+    /// Reads what the package of a program of PyInstaller's, a file of `length`
+    /// bytes, unpacks.
+    pub(crate) fn of_package(file: &File, length: u64) -> Result<Self, Refusal> {
+        let package = carchive::Package::read(file, length)?;
+        package.check_complete()?;
+        Ok(Directory::Package(Box::new(package)))
+    }
+
     /// How many members there are.
     pub(crate) fn len(&self) -> usize {
         match self {
             Directory::Zip(directory) => directory.entries().len(),
+            Directory::Package(package) => package.len(),
         }
     }
 
@@ -50,6 +63,7 @@ impl Directory {
     pub(crate) fn item(&self, number: usize) -> Item<'_> {
         match self {
             Directory::Zip(directory) => Item::Zip(&directory.entries()[number]),
+            Directory::Package(package) => Item::Package(package.item(number)),
         }
     }
 
@@ -63,6 +77,10 @@ impl Directory {
     pub(crate) fn check_all(&self, file: &File) -> Result<Vec<Range<u64>>, Refusal> {
         match self {
             Directory::Zip(directory) => directory.check_all_local(file),
+            Directory::Package(package) => {
+                let numbers = 0..package.len();
+                Ok(numbers.map(|number| package.item(number).data()).collect())
+            }
         }
     }
 
@@ -70,6 +88,8 @@ impl Directory {
     pub(crate) fn check(&self, file: &File, item: Item<'_>) -> Result<Range<u64>, Refusal> {
         match (self, item) {
             (Directory::Zip(directory), Item::Zip(entry)) => directory.check_local(file, entry),
+            (Directory::Package(_), Item::Package(item)) => Ok(item.data()),
+            (Directory::Zip(_) | Directory::Package(_), _) => Err(of_another()),
         }
     }
 
@@ -77,6 +97,8 @@ impl Directory {
     pub(crate) fn member(&self, file: &File, item: Item<'_>) -> Result<Member, Refusal> {
         match (self, item) {
             (Directory::Zip(directory), Item::Zip(entry)) => zip_member(file, directory, entry),
+            (Directory::Package(_), Item::Package(item)) => item.member(file),
+            (Directory::Zip(_) | Directory::Package(_), _) => Err(of_another()),
         }
     }
 
@@ -84,6 +106,10 @@ impl Directory {
     pub(crate) fn members(&self, file: &File) -> Result<Vec<Member>, Refusal> {
         self.items().map(|item| self.member(file, item)).collect()
     }
+}
+
+fn of_another() -> Refusal {
+    Refusal::malformed("a member of another archive was asked for")
 }
 
 fn zip_member(
@@ -112,6 +138,7 @@ impl<'d> Item<'d> {
     pub(crate) fn size(self) -> u64 {
         match self {
             Item::Zip(entry) => entry.uncompressed_size,
+            Item::Package(item) => item.size(),
         }
     }
 
@@ -119,6 +146,7 @@ impl<'d> Item<'d> {
     pub(crate) fn parts(self) -> Option<&'d [Part]> {
         match self {
             Item::Zip(entry) => entry.parts.as_deref(),
+            Item::Package(_) => None,
         }
     }
 
@@ -127,6 +155,8 @@ impl<'d> Item<'d> {
     pub(crate) fn is_in_apple_folder(self) -> bool {
         match self {
             Item::Zip(entry) => entry.is_in_apple_folder(),
+            // Nothing adds members to a package.
+            Item::Package(_) => false,
         }
     }
 
@@ -138,6 +168,7 @@ impl<'d> Item<'d> {
                     && entry.uncompressed_size >= apple_double::MIN_SIZE
                     && apple_double::is_named_so(&entry.member.path)
             }
+            Item::Package(_) => false,
         }
     }
 
@@ -145,6 +176,7 @@ impl<'d> Item<'d> {
     pub(crate) fn decode<R: BufRead>(self, raw: R) -> Result<Content<R>, Refusal> {
         match self {
             Item::Zip(entry) => zip::decode(entry, raw).map(Content::Zip),
+            Item::Package(item) => Ok(Content::Package(carchive::Content::new(item, raw))),
         }
     }
 
@@ -157,6 +189,7 @@ impl<'d> Item<'d> {
     ) -> Result<(), Refusal> {
         match self {
             Item::Zip(entry) => zip::decode_whole(entry, stored, out, &mut unpacker.zip),
+            Item::Package(item) => unpacker.package.decode(item, stored, out),
         }
     }
 
@@ -176,6 +209,7 @@ impl<'d> Item<'d> {
     pub(crate) fn blame(self, refusal: &Refusal) -> Refusal {
         match self {
             Item::Zip(entry) => entry.blame(refusal),
+            Item::Package(item) => item.blame(refusal),
         }
     }
 }
@@ -184,6 +218,7 @@ impl Unpacker {
     pub(crate) fn new() -> Self {
         Self {
             zip: zip::Inflater::new(),
+            package: carchive::Inflater::new(),
         }
     }
 }
@@ -192,6 +227,7 @@ impl<R: BufRead> Read for Content<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Content::Zip(content) => content.read(buffer),
+            Content::Package(content) => content.read(buffer),
         }
     }
 }

@@ -26,12 +26,12 @@ use super::{Input, Kind, Opened, Section, Sequential, members};
 /// Hard links that are followed, one to the next: archivers write one.
 const MAX_HOPS: usize = 40;
 
-/// Compressed bytes of a zip's member that are read at a time.
+/// Stored bytes of a member that are read at a time.
 const PIECE: usize = 64 << 10;
 
 /// An archive in a file, open for reading.
 ///
-/// Zips, `.bcp` and our own `.tar.zst` are read by their index: any member takes the
+/// Zips, `.bcp`, PyInstaller programs and our own `.tar.zst` are read by their index: any member takes the
 /// time that its own bytes, or the few MiB around it, take. Other tars have
 /// none, and are read from the front to the member every time.
 ///
@@ -89,7 +89,8 @@ enum Places {
 /// Reading fails with [`InvalidData`] or [`UnexpectedEof`] where the archive is
 /// damaged; the inner error is an [`Error`] that names the archive. With the last
 /// byte, everything was checked that the archive has to check it by: sizes always,
-/// in zips, `.bcp` and our own `.tar.zst` checksums too. The checksums of other
+/// in zips, `.bcp` and our own `.tar.zst` checksums too, and those of what PyInstaller
+/// compressed. The checksums of other
 /// compressed tars stand behind members that aren't read.
 ///
 /// [`InvalidData`]: io::ErrorKind::InvalidData
@@ -177,7 +178,14 @@ impl Archive {
             return Err(Error::new(ErrorKind::Usage, "open", path, cause));
         };
         let index = match opened.kind {
-            Kind::Zip => Some(Indexed::of_zip(&file, length)),
+            Kind::Zip => Some(Indexed::of_directory(
+                &file,
+                Directory::of_zip(&file, length),
+            )),
+            Kind::PyInstaller => Some(Indexed::of_directory(
+                &file,
+                Directory::of_package(&file, length),
+            )),
             Kind::Bcp => Some(Indexed::of_bcp(&file, length)),
             Kind::Tar(Codec::Zstd) => Indexed::of_frames(&file, length).transpose(),
             Kind::Tar(Codec::Store | Codec::Gzip | Codec::Bzip2 | Codec::Xz) => None,
@@ -194,7 +202,7 @@ impl Archive {
     }
 
     /// Returns the format: `tar`, `tar.gz`, `tar.bz2`, `tar.xz`, `tar.zst`,
-    /// `zip` or `bcp`.
+    /// `zip`, `bcp` or `pyinstaller`.
     pub fn format(&self) -> &'static str {
         self.kind.name()
     }
@@ -366,7 +374,7 @@ impl Archive {
     fn find_from_front(&self, wanted: &[u8]) -> Result<Option<Found<'_>>, Refusal> {
         let codec = match self.kind {
             Kind::Tar(codec) => codec,
-            Kind::Zip | Kind::Bcp => return Ok(None),
+            Kind::Zip | Kind::Bcp | Kind::PyInstaller => return Ok(None),
         };
         let input = Sequential::new(&self.file);
         let reader = decoder(codec, input, DecodeOptions { threads: 1 })?;
@@ -416,8 +424,8 @@ impl std::fmt::Debug for SeekableMember<'_> {
 }
 
 impl Indexed {
-    fn of_zip(file: &File, length: u64) -> Result<Self, Refusal> {
-        let directory = Directory::of_zip(file, length)?;
+    fn of_directory(file: &File, directory: Result<Directory, Refusal>) -> Result<Self, Refusal> {
+        let directory = directory?;
         let members = directory.members(file)?;
         Ok(Self::new(members, Places::Directory(directory)))
     }

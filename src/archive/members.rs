@@ -35,6 +35,13 @@ pub(crate) fn for_each(
             let members = super::zip_stream::members(reader).map_err(refused)?;
             members.into_iter().try_for_each(each)?;
         }
+        (Kind::PyInstaller, Input::File(file, length)) => {
+            let directory = Directory::of_package(&file, length).map_err(refused)?;
+            for item in directory.items() {
+                each(directory.member(&file, item).map_err(refused)?)?;
+            }
+        }
+        (Kind::PyInstaller, Input::Stream(_)) => return Err(refused(super::from_pipe())),
         (Kind::Bcp, Input::File(file, length)) => {
             let index = read_index(&file, length, &mut keep_all).map_err(refused)?;
             let members = super::bcp::into_members(index.layout.manifest);

@@ -1,7 +1,8 @@
 //! Opening an archive: what it is, found by its content and never by its name.
 //!
 //! A regular file can be read from any place, and so by several threads; a
-//! pipe only from its beginning. Both are recognised by their first bytes.
+//! pipe only from its beginning. Both are recognised by their first bytes, and
+//! a file also by its end, where archives stand that have a program in front.
 
 pub(crate) mod bcp;
 pub(crate) mod directory;
@@ -24,6 +25,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::codec::Codec;
 use crate::error::{Error, ErrorKind, Refusal, Result};
+use crate::format::carchive::{self, Found};
 use crate::format::{self, tar, zip};
 use crate::sys::{self, FileType};
 
@@ -35,10 +37,12 @@ pub(crate) enum Kind {
     Tar(Codec),
     Zip,
     Bcp,
+    /// A program that PyInstaller made, or its package.
+    PyInstaller,
 }
 
 impl Kind {
-    /// The ending that files of this kind have.
+    /// The ending that files of this kind have; of programs, who makes them.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Kind::Tar(Codec::Store) => "tar",
@@ -48,6 +52,7 @@ impl Kind {
             Kind::Tar(Codec::Zstd) => "tar.zst",
             Kind::Zip => "zip",
             Kind::Bcp => "bcp",
+            Kind::PyInstaller => "pyinstaller",
         }
     }
 }
@@ -134,19 +139,46 @@ fn recognise(head: &[u8], file: Option<(&File, u64)>) -> Result<Kind, Refusal> {
     match Codec::detect(head) {
         Codec::Store if tar::is_start(head) => Ok(Kind::Tar(Codec::Store)),
         Codec::Store => match file {
-            // Something else may stand in front of these.
-            Some((file, length)) if format::bcp::has_trailer(file, length)? => Ok(Kind::Bcp),
-            Some((file, length)) if zip::has_end_record(file, length) => Ok(Kind::Zip),
-            Some(_) | None => Err(unknown()),
+            Some((file, length)) => recognise_end(file, length),
+            None if carchive::is_program(head) => Err(unknown()
+                .with_hint("save it to a file first: what a program holds is found from its end")),
+            None => Err(unknown()),
         },
         codec @ (Codec::Gzip | Codec::Bzip2 | Codec::Xz | Codec::Zstd) => Ok(Kind::Tar(codec)),
     }
 }
 
+/// Recognises an archive by its end: a program may stand in front of it.
+fn recognise_end(file: &File, length: u64) -> Result<Kind, Refusal> {
+    if format::bcp::has_trailer(file, length)? {
+        return Ok(Kind::Bcp);
+    }
+    if zip::is_at_end(file, length) {
+        return Ok(Kind::Zip);
+    }
+    // Any program that knows the format has a cookie's first bytes somewhere, and
+    // most packages hold a zip.
+    let found = carchive::find(file, length)?;
+    match found {
+        Found::Cookie(at) if carchive::Package::has_cookie_at(file, length, at) => {
+            Ok(Kind::PyInstaller)
+        }
+        _ if zip::has_end_record(file, length) => Ok(Kind::Zip),
+        Found::Cookie(_) => Ok(Kind::PyInstaller),
+        Found::Beside => Err(carchive::beside()),
+        Found::Nothing => Err(unknown()),
+    }
+}
+
+/// The refusal of a format that is found at its end, where there is only a pipe.
+pub(crate) fn from_pipe() -> Refusal {
+    Refusal::new(ErrorKind::Usage, "it comes through a pipe").with_hint("save it to a file first")
+}
+
 fn unknown() -> Refusal {
     let cause = "it is no archive that is known here";
     Refusal::new(ErrorKind::UnknownFormat, cause)
-        .with_hint("tar (plain, gz, bz2, xz, zst), zip and bcp are known")
+        .with_hint("tar (plain, gz, bz2, xz, zst), zip, bcp and PyInstaller programs are known")
 }
 
 fn read_head(file: &File, head: &mut [u8]) -> io::Result<usize> {

@@ -11,7 +11,7 @@ use crate::archive::index::{Claim, read_index};
 use crate::archive::limits::Meter;
 use crate::archive::spool::Spool;
 use crate::archive::store::{Chosen, Manner, Store, of_items};
-use crate::archive::{Input, Kind, Opened, Sequential};
+use crate::archive::{Input, Kind, Opened, Sequential, from_pipe};
 use crate::codec::{Codec, DecodeOptions, decoder};
 use crate::entry::Member;
 use crate::error::{Error, ErrorKind, Refusal, Result};
@@ -71,14 +71,16 @@ pub(super) fn read(opened: Opened<'_>, tree: &mut Tree<'_>, task: &Task<'_>) -> 
             let read = directory.and_then(|directory| read_items(file, length, directory, tree));
             read.map_err(task.manner.refused)
         }
+        (Kind::PyInstaller, Input::File(file, length)) => {
+            let directory = Directory::of_package(&file, length);
+            let read = directory.and_then(|directory| read_items(file, length, directory, tree));
+            read.map_err(task.manner.refused)
+        }
         (Kind::Bcp, Input::File(file, length)) => {
             read_bcp(file, length, tree).map_err(task.manner.refused)
         }
-        (Kind::Zip | Kind::Bcp, Input::Stream(_)) => {
-            let refusal = Refusal::new(ErrorKind::Usage, "it comes through a pipe");
-            Err((task.manner.refused)(
-                refusal.with_hint("save it to a file first"),
-            ))
+        (Kind::Zip | Kind::Bcp | Kind::PyInstaller, Input::Stream(_)) => {
+            Err((task.manner.refused)(from_pipe()))
         }
         (Kind::Tar(Codec::Zstd), Input::File(file, length)) => {
             let mut meter = Meter::new(task.options.limits);

@@ -10,7 +10,7 @@ use std::time::Instant;
 use crate::archive::directory::Directory;
 use crate::archive::index::{Claim, read_index};
 use crate::archive::limits::Meter;
-use crate::archive::{Input, Kind, Opened, Sequential};
+use crate::archive::{Input, Kind, Opened, Sequential, from_pipe};
 use crate::codec::{Codec, DecodeOptions, decoder};
 use crate::dest::Staging;
 use crate::dest::deliver::{Staged, deliver};
@@ -156,6 +156,11 @@ impl Reading<'_> {
                 let directory = Directory::of_zip(&file, length);
                 self.read_items((&file, length), directory, intake, site)
             }
+            (Kind::PyInstaller, Input::File(file, length)) => {
+                let directory = Directory::of_package(&file, length);
+                self.read_items((&file, length), directory, intake, site)
+            }
+            (Kind::PyInstaller, Input::Stream(_)) => Err(intake.refused(from_pipe())),
             (Kind::Zip, Input::Stream(reader)) => {
                 piped::extract(reader, intake, site, threads, self.job.progress)
             }

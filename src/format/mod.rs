@@ -7,6 +7,7 @@
 
 pub(crate) mod apple_double;
 pub(crate) mod bcp;
+pub(crate) mod carchive;
 pub(crate) mod tar;
 pub(crate) mod zip;
 

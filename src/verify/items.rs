@@ -92,6 +92,12 @@ fn tells(item: Item<'_>) -> Tells {
                 false => Clock::Ticks,
             },
         },
+        // It says what may be run, but no modes, and no times at all.
+        Item::Package(_) => Tells {
+            mode: false,
+            xattrs: false,
+            clock: Clock::Seconds,
+        },
     }
 }
 

@@ -149,7 +149,8 @@ impl Outcome {
 ///
 /// Of an archive, all content is decoded once, so that damage is found wherever
 /// it is. What it doesn't tell is not compared: zips have neither hard links
-/// nor attributes, those made on DOS or Windows no modes either. Times are
+/// nor attributes, those made on DOS or Windows no modes either, and PyInstaller
+/// programs no times besides. Times are
 /// compared as finely as the archive tells them, which is 100 ns or two seconds
 /// in some zips, and a second wherever there is no fraction.
 ///

@@ -2,13 +2,13 @@
 //!
 //! An archive is decoded once and as a whole, whatever of it is compared, so
 //! that damage anywhere is found; what an extraction would refuse is refused
-//! here. Contents are hashed as they come and never kept: zips, `.bcp` and our
+//! here. Contents are hashed as they come and never kept: zips, programs, `.bcp` and our
 //! own `.tar.zst` on all threads, anything else from front to end.
 
 use std::io::Read;
 
 use crate::archive::directory::Directory;
-use crate::archive::{Input, Kind, Opened, Sequential, index};
+use crate::archive::{Input, Kind, Opened, Sequential, from_pipe, index};
 use crate::codec::{Codec, DecodeOptions, decoder};
 use crate::entry::{Member, MemberKind};
 use crate::error::{Error, ErrorKind, Refusal, Result};
@@ -100,6 +100,11 @@ pub(super) fn read(
             let directory = Directory::of_zip(&file, length).map_err(refused)?;
             items::read(&file, &directory, &task, progress)
         }
+        (Kind::PyInstaller, Input::File(file, length)) => {
+            let directory = Directory::of_package(&file, length).map_err(refused)?;
+            items::read(&file, &directory, &task, progress)
+        }
+        (Kind::PyInstaller, Input::Stream(_)) => Err(refused(from_pipe())),
         (Kind::Zip, Input::Stream(_)) => {
             let cause = "a zip that comes through a pipe can't be compared";
             let refusal = Refusal::new(ErrorKind::Usage, cause);

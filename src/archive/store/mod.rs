@@ -3,7 +3,7 @@
 //!
 //! Where the archive has them as they are, they are read there. Where it has
 //! them compressed in chunks that each stand alone (frames of our `.tar.zst`,
-//! blocks of a `.bcp`, members of a zip), a chunk is decoded and checked when it
+//! blocks of a `.bcp`, members of a zip or a program), a chunk is decoded and checked when it
 //! is read, and the last few are remembered. What can be read only once, or would
 //! be decoded again and again, stands in a [`Spool`].
 

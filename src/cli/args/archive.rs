@@ -24,7 +24,8 @@ Examples:
   bundlecp pack dist/app -o - --format tar.zst | ssh host bundlecp extract - -C /opt";
 
 pub(super) const EXTRACT_HELP: &str = "\
-The format is found by FILE's content. DIR is made if it isn't there, and then appears
+The format is found by FILE's content: any that pack makes, or a program made by
+PyInstaller's --onefile, of which all is extracted that it unpacks. DIR is made if it isn't there, and then appears
 whole. If it is there, it receives each member at the top of the archive by one rename;
 a member that stands there already is an error unless -f or --merge is given.
 
@@ -39,6 +40,7 @@ Examples:
   bundlecp extract -f app.tar.zst -C /opt        replaces /opt/app in one step
   bundlecp extract app.zip -C new --strip-components 1
   bundlecp extract app.tar.gz app/lib '*.txt'    these only
+  bundlecp extract dist/app.exe -C new           what PyInstaller put into the program
   curl -s URL | bundlecp extract - -C new --untrusted";
 
 pub(super) const LIST_HELP: &str = "\

@@ -8,7 +8,7 @@ use super::archive::{ArchiveFormat, size};
 use super::{OutputArgs, Profile, Sync, ZipMethod};
 
 pub(super) const HELP: &str = "\
-IN's format is found by its content, OUT's follows from its ending, as in pack. Members
+IN's format is found by its content, as in extract; OUT's follows from its ending, as in pack. Members
 are checked as extract checks them, and nothing is unpacked: contents go from one
 archive into the other, and OUT has the bytes that pack makes of the same folder.
 

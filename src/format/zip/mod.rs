@@ -47,6 +47,12 @@ pub(crate) fn is_start(head: &[u8]) -> bool {
     head.starts_with(&LocalHeader::SIGNATURE) || head.starts_with(&EndRecord::SIGNATURE)
 }
 
+/// Whether a file of `length` bytes ends with a zip: its end record is the last
+/// thing there is, whatever the file begins with.
+pub(crate) fn is_at_end(source: &(impl ReadAt + ?Sized), length: u64) -> bool {
+    end::EndRecords::find(source, length).is_ok()
+}
+
 /// Whether a file of `length` bytes ends like a zip, whatever it begins with.
 pub(crate) fn has_end_record(source: &(impl ReadAt + ?Sized), length: u64) -> bool {
     let start = length.saturating_sub(end::MAX_TAIL);

@@ -1,0 +1,32 @@
+//! PyInstaller's CArchive: the package in which its programs carry their files.
+//!
+//! The package ends with a [`Cookie`], which says how long it is and where its
+//! table of contents stands; each [`Entry`] of that says where data is. The
+//! package may stand anywhere in a program, so the cookie is searched from the
+//! program's end, as PyInstaller's own loader does. That loader checks next to
+//! nothing: here every number is held against the bytes that are there.
+//!
+//! Sources of the fields: `PyInstaller/archive/{readers,writers}.py` and
+//! `bootloader/src/pyi_archive.h` of 6.22; docs/format.md has the tables.
+//!
+//! Not here: what a name or a target may be, the modules inside the entry of
+//! type `z`, packages from before PyInstaller 2.1, encryption (of modules only,
+//! and gone since 6.0).
+
+mod content;
+mod cookie;
+mod package;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "for making bundles of programs, which is to come")
+)]
+mod program;
+mod toc;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use content::{Content, Inflater};
+pub(crate) use cookie::{Found, find, is_program};
+pub(crate) use package::{Item, Package, beside};
