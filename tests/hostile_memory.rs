@@ -15,6 +15,7 @@ use bundlecp::extract::{Limits, Options, extract, extract_from};
 use bundlecp::{ErrorKind, Silent};
 use common::Scratch;
 use hostile::bcp::{FOLDER, Inflated, Parts, Rows, Section, manifest, said, tables};
+use hostile::carchive as packed;
 use hostile::tar::{Header, Tar};
 use hostile::zip::{Entry, zip};
 
@@ -241,6 +242,37 @@ const BOMBS: &[Bomb] = &[
             zip(&[Entry::file(b"f", &[0; 1000])
                 .deflated()
                 .both(|said| said.size = u32::MAX - 1)])
+        },
+        false,
+    ),
+    (
+        "package with a table of 33 MiB",
+        || packed::program(&vec![packed::Entry::file(b"f", b""); 1_081_345]),
+        false,
+    ),
+    (
+        "package with a million entries, two of one name",
+        || {
+            let named = |number: u32| format!("{number:x}");
+            let entry = |number| packed::Entry::file(named(number).as_bytes(), b"");
+            let all = (0..1_000_000).chain([999_999]).map(entry);
+            packed::program(&all.collect::<Vec<_>>())
+        },
+        false,
+    ),
+    (
+        "package that declares 4 GiB",
+        || {
+            let bomb = packed::Entry::file(b"f", &vec![0; 8 << 20]).compressed();
+            packed::program(&[bomb.change(|entry| entry.size = u32::MAX)])
+        },
+        false,
+    ),
+    (
+        "package that declares all that Deflate can make",
+        || {
+            let bomb = packed::Entry::file(b"f", &vec![0; 8 << 20]).compressed();
+            packed::program(&[bomb.change(|entry| entry.size = entry.data.len() as u32 * 1032)])
         },
         false,
     ),

@@ -312,7 +312,7 @@ pub(crate) fn run_from(arena: &Arena, case: &Case, source: Source) {
 
 /// Converts a case, which has to come to what its extraction does.
 #[track_caller]
-fn convert_from(arena: &Arena, case: &Case, source: Source) {
+pub(crate) fn convert_from(arena: &Arena, case: &Case, source: Source) {
     /// What only a destination refuses.
     const OF_PLACES: [ErrorKind; 4] = [
         ErrorKind::AlreadyExists,

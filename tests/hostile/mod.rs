@@ -7,6 +7,7 @@ pub(crate) mod arena;
 pub(crate) mod bcp;
 pub(crate) mod bcp_sample;
 pub(crate) mod bcp_small;
+pub(crate) mod carchive;
 pub(crate) mod tar;
 pub(crate) mod user;
 pub(crate) mod zip;
