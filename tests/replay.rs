@@ -25,6 +25,7 @@ fn inputs_of_the_fuzzers_do_no_harm() {
             "bcp_index" => arena::bcp::open(&arena::bcp::of_parts(&bytes)),
             "bcp_seek" => arena::bcp::seek(&bytes),
             "bcp_extract" => arena::bcp::extract(&arena::bcp::of_script(&bytes).archive),
+            "carchive" => arena::carchive::open(&arena::carchive::of_parts(&bytes)),
             "plan_tar" | "plan_zip" | "extract" => {
                 let bytes = arena::with_checksums(&bytes);
                 arena::list(&bytes);

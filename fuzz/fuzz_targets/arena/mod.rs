@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each target uses a part of this")]
 
 pub(crate) mod bcp;
+pub(crate) mod carchive;
 
 use std::io::Cursor;
 use std::ops::ControlFlow;
