@@ -301,6 +301,16 @@ fn data_elsewhere_is_refused() {
                 outside,
             ),
             two("same data", inner(|e| e.offset = Some(0))),
+            (
+                "an empty one between",
+                program(&[
+                    file(),
+                    Entry::file(b"empty", b"").change(|e| e.offset = Some(3)),
+                    inner(|e| e.offset = Some(6)),
+                ]),
+                Malformed,
+                overlaps,
+            ),
             two("last byte of the one before", inner(|e| e.offset = Some(6))),
             (
                 "a script's data",
@@ -649,6 +659,15 @@ fn what_upstream_takes_and_harms_nobody_is_taken() {
         case(
             "bytes of no entry",
             program(&[file().change(|e| (e.offset, e.stored, e.size) = (Some(1), Some(3), 3))]),
+            Expected::Fine(anything),
+        ),
+        case(
+            "empty files within the data of another",
+            program(&[
+                Entry::file(b"f", &[b'x'; 100]),
+                Entry::file(b"empty", b"").change(|e| e.offset = Some(50)),
+                Entry::file(b"last", b"").change(|e| e.offset = Some(99)),
+            ]),
             Expected::Fine(anything),
         ),
         case(

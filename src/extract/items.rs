@@ -142,7 +142,10 @@ fn plan<'d>(file: &File, directory: &'d Directory, intake: &mut Intake<'_>) -> R
             }
         }
     }
-    files.slots.sort_by_key(|slot| slot.data.start);
+    // Empty data may begin where other data does, and has to end first.
+    files
+        .slots
+        .sort_by_key(|slot| (slot.data.start, slot.data.end));
     Ok(files)
 }
 

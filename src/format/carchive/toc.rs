@@ -165,7 +165,7 @@ impl Toc {
         let mut order: Vec<&Entry> = self.entries.iter().filter(has_data).collect();
         order.sort_unstable_by_key(|entry| entry.offset);
         for (entry, next) in order.iter().zip(order.iter().skip(1)) {
-            if u64::from(next.offset) < entry.data().end {
+            if next.data().start < entry.data().end {
                 let refusal = Refusal::malformed("its data overlaps that of another");
                 return Err(self.blame(next, &refusal));
             }
@@ -224,10 +224,13 @@ impl Entry {
         Ok(())
     }
 
-    /// Where its data is in the package.
+    /// Where its data is in the package. No data is nowhere, whatever its offset
+    /// says: it would stand within that of others.
     pub(super) fn data(&self) -> Range<u64> {
-        let start = u64::from(self.offset);
-        start..start + u64::from(self.stored)
+        match (u64::from(self.offset), u64::from(self.stored)) {
+            (_, 0) => 0..0,
+            (start, length) => start..start + length,
+        }
     }
 
     /// The entry that `bytes` begin with, and its length; they stand at byte `at`
@@ -295,7 +298,7 @@ impl Entry {
 
     /// Checks the numbers of an entry, if there are `room` bytes for data.
     fn judge(&self, room: u32) -> Result<(), Refusal> {
-        if self.data().end > u64::from(room) {
+        if u64::from(self.offset) + u64::from(self.stored) > u64::from(room) {
             let cause = "its data would lie outside of the package's";
             return Err(Refusal::malformed(cause));
         }
