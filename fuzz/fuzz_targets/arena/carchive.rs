@@ -33,12 +33,16 @@ pub(crate) fn of_parts(bytes: &[u8]) -> Vec<u8> {
     let mut script = Script(bytes);
     let flags = script.byte();
     let count = script.byte();
+    let mut used = 0;
     let toc = match flags & 1 {
-        0 => (0..count % 32).flat_map(|_| entry(&mut script)).collect(),
+        0 => (0..count % 32)
+            .flat_map(|_| entry(&mut script, &mut used))
+            .collect(),
         _ => script.some(usize::from(count)).to_vec(),
     };
-    let data = script.0;
-    let mut package = [data, &toc].concat();
+    let mut data = script.0.to_vec();
+    data.resize(data.len().max(used as usize), 0);
+    let mut package = [&data[..], &toc].concat();
     let wrong = |bit: u8, number: usize| match flags & bit {
         0 => number as u32,
         _ => u32::from(count) << (flags & 16),
@@ -67,15 +71,21 @@ pub(crate) fn of_parts(bytes: &[u8]) -> Vec<u8> {
     }
 }
 
-/// An entry as six bytes say it is.
-fn entry(script: &mut Script<'_>) -> Vec<u8> {
+/// An entry as six bytes say it is. Its data is mostly what comes next behind the
+/// `used` bytes.
+fn entry(script: &mut Script<'_>, used: &mut u32) -> Vec<u8> {
     const KINDS: &[u8; 16] = b"bxZndzsmMolbxnnq";
     const NAMES: [&str; 8] = ["a", "b", "a/b", "b/a", "..", "/a", "c\\d", "a/b/c-longer"];
     let (kind, name) = (script.byte(), script.byte());
-    let (offset, stored) = (script.byte(), script.byte());
+    let (offset, stored) = (script.byte(), u32::from(script.byte() % 24));
+    let offset = match offset {
+        0..192 => *used,
+        offset => u32::from(offset - 192),
+    };
+    *used = (*used).max(offset + stored);
     let size = match script.byte() {
-        0..64 => stored,
-        size => size,
+        0..224 => stored,
+        size => u32::from(size),
     };
     let mut name = NAMES[usize::from(name & 7)].as_bytes().to_vec();
     if kind & 16 != 0 {
@@ -83,10 +93,10 @@ fn entry(script: &mut Script<'_>) -> Vec<u8> {
     }
     let length = (18 + name.len() + 1).next_multiple_of(16);
     let mut entry = Vec::new();
-    for number in [length as u32, offset.into(), stored.into(), size.into()] {
+    for number in [length as u32, offset, stored, size] {
         entry.extend(number.to_be_bytes());
     }
-    entry.extend([kind >> 5 & 1, KINDS[usize::from(kind & 15)]]);
+    entry.extend([u8::from(kind >= 224), KINDS[usize::from(kind & 15)]]);
     entry.extend(name);
     entry.resize(length, 0);
     entry
