@@ -24,10 +24,12 @@ Examples:
   bundlecp pack dist/app -o - --format tar.zst | ssh host bundlecp extract - -C /opt";
 
 pub(super) const EXTRACT_HELP: &str = "\
-The format is found by FILE's content: any that pack makes, or a program made by
-PyInstaller's --onefile, of which all is extracted that it unpacks. DIR is made if it isn't there, and then appears
-whole. If it is there, it receives each member at the top of the archive by one rename;
-a member that stands there already is an error unless -f or --merge is given.
+The format is found by FILE's content: any that pack makes, or a program that
+PyInstaller's --onefile made, of which all is extracted that it unpacks at its start.
+
+DIR is made if it isn't there, and then appears whole. If it is there, it receives each
+member at the top of the archive by one rename; a member that stands there already is an
+error unless -f or --merge is given.
 
 A MEMBER is a member's path, a folder's path (which takes all that is in it) or a
 pattern. Patterns without a slash match at any depth.
