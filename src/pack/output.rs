@@ -162,6 +162,8 @@ pub(crate) struct Packing<'o> {
     notes: Vec<String>,
     /// How what a `.bcp` holds is started.
     pub launch: Option<Launch>,
+    /// How hard to compress, if not as the profile has it.
+    pub level: Option<i32>,
 }
 
 impl<'o> Packing<'o> {
@@ -202,6 +204,7 @@ impl<'o> Packing<'o> {
             outcome,
             notes,
             launch: None,
+            level: options.level,
         }
     }
 
@@ -234,7 +237,7 @@ impl<'o> Packing<'o> {
         let (options, outcome) = (self.options, &mut self.outcome);
         let level = Level {
             profile: options.profile,
-            number: options.level,
+            number: self.level,
         };
         let job = Job {
             sources: &self.sources,

@@ -24,7 +24,8 @@ list, extract, verify and convert read FILE as any archive.
 Examples:
   bundlecp onefile dist/app --entry app -o app.run
   bundlecp onefile dist/tool --entry bin/tool --library-path lib -o tool.run
-  bundlecp onefile dist/app --entry app -o app.run --profile small --ephemeral";
+  bundlecp onefile dist/app --entry app -o app.run --profile small --ephemeral
+  bundlecp onefile --from-pyinstaller dist/app -o app.run";
 
 pub(super) const CACHE_HELP: &str = "\
 Examples:
@@ -44,8 +45,12 @@ Example:
 #[derive(Debug, Args)]
 pub(crate) struct OnefileArgs {
     /// The folder of the program and all that it needs
-    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
-    pub dir: PathBuf,
+    #[arg(value_name = "DIR", required_unless_present = "from_pyinstaller", value_hint = ValueHint::DirPath)]
+    pub dir: Option<PathBuf>,
+
+    /// Take a program that PyInstaller's --onefile made for Linux instead of a folder
+    #[arg(long, value_name = "PROGRAM", conflicts_with_all = ["dir", "entry", "library_path", "exclude"], value_hint = ValueHint::FilePath)]
+    pub from_pyinstaller: Option<PathBuf>,
 
     /// The program, by its path in DIR [default: DIR's own name]
     #[arg(long, value_name = "PATH")]

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use bundlecp::onefile::Builder;
+use bundlecp::onefile::{Builder, from_pyinstaller};
 use bundlecp::pack;
 
 use super::globs::globs;
@@ -27,7 +27,14 @@ pub(super) fn run(arguments: &OnefileArgs) -> Result<u8, Failure> {
     let interrupt = Interrupt::listen()?;
     let output = &arguments.output;
     let bar = Bar::new(progress(output), interrupt.clone());
-    let outcome = builder.build(&arguments.dir, &arguments.file, &bar);
+    let outcome = match (&arguments.from_pyinstaller, &arguments.dir) {
+        (Some(program), _) => from_pyinstaller(builder, program, &arguments.file, &bar),
+        (None, dir) => builder.build(
+            dir.as_deref().unwrap_or(Path::new(".")),
+            &arguments.file,
+            &bar,
+        ),
+    };
     bar.clear();
     let outcome = outcome.map_err(|error| or_interrupted(error, &interrupt))?;
     let is_dry_run = arguments.dry_run;
@@ -68,11 +75,13 @@ fn entry(arguments: &OnefileArgs) -> Result<PathBuf, Failure> {
     if let Some(entry) = &arguments.entry {
         return Ok(entry.clone());
     }
-    let folder = std::fs::canonicalize(&arguments.dir);
-    let folder = folder.unwrap_or_else(|_| arguments.dir.clone());
+    let Some(dir) = &arguments.dir else {
+        return Ok(PathBuf::new());
+    };
+    let folder = std::fs::canonicalize(dir).unwrap_or_else(|_| dir.clone());
     let name = folder.file_name().map(PathBuf::from);
     name.ok_or_else(|| {
-        let dir = escaped(&arguments.dir.to_string_lossy());
+        let dir = escaped(&dir.to_string_lossy());
         Failure::Usage(format!(
             "start with `{dir}`: what?\nhint: --entry names the program"
         ))

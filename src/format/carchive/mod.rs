@@ -17,10 +17,6 @@
 mod content;
 mod cookie;
 mod package;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "for making bundles of programs, which is to come")
-)]
 mod program;
 mod toc;
 mod write;
@@ -31,3 +27,4 @@ mod tests;
 pub(crate) use content::{Content, Inflater};
 pub(crate) use cookie::{Found, find, is_program};
 pub(crate) use package::{Item, Package, beside};
+pub(crate) use program::onedir_program;
