@@ -340,6 +340,47 @@ fn a_damaged_bundle_that_runs_is_moved_aside_not_removed() {
 }
 
 #[test]
+fn verify_finds_and_repairs_what_was_changed() {
+    let world = World::new();
+    world.build(&[]);
+    let verify = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_bundlecp"))
+            .args(["verify", "app.run"])
+            .args(arguments)
+            .current_dir(world.scratch.root())
+            .env("BUNDLECP_CACHE_DIR", world.path("cache"))
+            .output()
+            .unwrap();
+        Started::from(output)
+    };
+    assert!(!verify(&[]).printed().contains("cache"), "not unpacked yet");
+    world.sh("true").printed();
+    assert!(verify(&[]).printed().contains("as it was unpacked"));
+    let data = world.unpacked().join("app/_internal/base.txt");
+    let before = std::fs::metadata(&data).unwrap().modified().unwrap();
+    let mut changed = std::fs::OpenOptions::new().write(true).open(&data).unwrap();
+    changed.write_all(b"bad ").unwrap();
+    changed.set_modified(before).unwrap();
+    let found = verify(&[]);
+    assert_eq!(found.status, Some(1), "{}", found.stderr);
+    assert!(
+        found.stdout.contains("changed  app/_internal/base.txt"),
+        "{}",
+        found.stdout
+    );
+    assert_eq!(std::fs::read_to_string(&data).unwrap(), "the data\n");
+    assert!(verify(&[]).printed().contains("as it was unpacked"));
+    std::fs::remove_file(&data).unwrap();
+    let found = verify(&["--json"]);
+    let json: serde_json::Value = serde_json::from_str(&found.stdout).unwrap();
+    assert_eq!(
+        (found.status, json["cache"]["intact"].as_bool()),
+        (Some(1), Some(false))
+    );
+    assert!(verify(&[]).printed().contains("as it was unpacked"));
+}
+
+#[test]
 fn other_peoples_caches_are_not_looked_after() {
     let world = World::new();
     folder(world.path("cache"));

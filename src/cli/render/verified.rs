@@ -2,13 +2,15 @@
 
 use std::fmt::Write as _;
 
+use bundlecp::escape_path;
+use bundlecp::onefile::cache::Verified as Cached;
 use bundlecp::verify::{Checked, Difference, DifferenceKind, Outcome as Verified};
 use serde_json::{Value, json};
 
-use super::{counted, hex, with_root_hash};
+use super::{counted, hex, path_json, with_root_hash};
 
 /// What an archive is that was checked by itself.
-pub(crate) fn checked(outcome: &Checked) -> String {
+pub(crate) fn checked(outcome: &Checked, cached: Option<&Cached>) -> String {
     let mut text = format!(
         "whole: {}, {}, {} read in {:.2} s ({})\n",
         counted(outcome.files, "file"),
@@ -20,12 +22,30 @@ pub(crate) fn checked(outcome: &Checked) -> String {
     if let Some(hash) = &outcome.root_hash {
         let _ = writeln!(text, "root hash {}", hex(hash));
     }
+    if let Some(cached) = cached {
+        text += &unpacked(cached);
+    }
+    text
+}
+
+/// What an executable's cache was found to be.
+fn unpacked(cached: &Cached) -> String {
+    let path = escape_path(&cached.path);
+    let mut text = String::new();
+    for different in &cached.differences {
+        let _ = writeln!(text, "changed  {different}");
+    }
+    let _ = match (cached.is_intact(), &cached.unusable) {
+        (true, _) => writeln!(text, "cache {path}: as it was unpacked"),
+        (false, Some(cause)) => writeln!(text, "cache {path}: {cause}; unpacked again"),
+        (false, None) => writeln!(text, "cache {path}: changed; unpacked again"),
+    };
     text
 }
 
 /// The JSON document of an archive that was checked by itself.
-pub(crate) fn checked_json(outcome: &Checked) -> Value {
-    let document = json!({
+pub(crate) fn checked_json(outcome: &Checked, cached: Option<&Cached>) -> Value {
+    let mut document = json!({
         "whole": true,
         "format": outcome.format,
         "files": outcome.files,
@@ -33,6 +53,13 @@ pub(crate) fn checked_json(outcome: &Checked) -> Value {
         "symlinks": outcome.symlinks,
         "seconds": outcome.duration.as_secs_f64(),
     });
+    if let Some(cached) = cached {
+        document["cache"] = path_json(&cached.path);
+        document["cache"]["intact"] = cached.is_intact().into();
+        let paths = cached.differences.iter();
+        document["cache"]["differences"] = paths.map(|path| json!(path)).collect();
+        document["cache"]["unusable"] = cached.unusable.clone().into();
+    }
     with_root_hash(document, outcome.root_hash.as_ref())
 }
 

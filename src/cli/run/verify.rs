@@ -3,6 +3,8 @@
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
+use bundlecp::onefile::cache::{self, Verified};
+use bundlecp::onefile::{Environment, locate};
 use bundlecp::verify::{self, DifferenceKind, Tree};
 
 use super::{FOUND, Failure, escaped, or_interrupted, print_json, progress, unless_closed};
@@ -32,15 +34,22 @@ pub(super) fn run(arguments: &VerifyArgs) -> Result<u8, Failure> {
     let bar = Bar::new(progress(output), interrupt.clone());
     let (left, right) = trees(arguments, &interrupt)?;
     let Some(right) = right else {
-        let checked = verify::check_tree(left, &options, &bar);
+        let checked = verify::check_tree(left, &options, &bar).and_then(|checked| {
+            let cached = unpacked(&arguments.left, &bar)?;
+            Ok((checked, cached))
+        });
         bar.clear();
-        let checked = checked.map_err(|error| or_interrupted(error, &interrupt))?;
+        let (checked, cached) = checked.map_err(|error| or_interrupted(error, &interrupt))?;
+        let cached = cached.as_ref();
         unless_closed(match (output.json, output.quiet) {
-            (true, _) => print_json(&render::checked_json(&checked)),
-            (false, false) => write!(io::stdout(), "{}", render::checked(&checked)),
+            (true, _) => print_json(&render::checked_json(&checked, cached)),
+            (false, false) => write!(io::stdout(), "{}", render::checked(&checked, cached)),
             (false, true) => Ok(()),
         })?;
-        return Ok(0);
+        return Ok(match cached.is_none_or(Verified::is_intact) {
+            true => 0,
+            false => FOUND,
+        });
     };
     let outcome = verify::verify_trees(left, right, &options, &bar);
     bar.clear();
@@ -59,6 +68,14 @@ pub(super) fn run(arguments: &VerifyArgs) -> Result<u8, Failure> {
         true => 0,
         false => FOUND,
     })
+}
+
+/// What a self-extracting executable unpacked, compared with its hashes.
+fn unpacked(path: &Path, bar: &Bar) -> bundlecp::Result<Option<Verified>> {
+    match path.as_os_str() != "-" && locate(path).is_ok() {
+        true => cache::verify(path, &Environment::new(std::env::vars_os()), bar),
+        false => Ok(None),
+    }
 }
 
 /// The one or two trees that are named, of which one may be standard input.

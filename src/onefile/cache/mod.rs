@@ -10,6 +10,7 @@ mod donors;
 mod lease;
 mod list;
 pub(super) mod stamp;
+mod verify;
 
 use std::fs::File;
 use std::io;
@@ -26,6 +27,7 @@ pub use clean::{Cleaned, Limits, clean};
 pub(super) use donors::donors;
 pub(super) use lease::{Lease, Look};
 pub use list::{Cached, list};
+pub use verify::{Verified, verify};
 
 /// The variable that names the cache's folder.
 pub const CACHE_DIR: &str = "BUNDLECP_CACHE_DIR";
