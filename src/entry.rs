@@ -3,8 +3,7 @@
 //! Inside, trees are kept in the compact arena of [`Plan`](crate::plan::Plan);
 //! an [`Entry`] is made from it where somebody wants to look at one.
 
-use std::ops::Range;
-
+use crate::extents::Extents;
 use crate::path::{LinkTarget, RelPath};
 use crate::sys::Timestamp;
 
@@ -81,40 +80,6 @@ impl From<&Member> for Listed {
     }
 }
 
-/// Where a file has data: the first byte, and how many.
-pub(crate) type Extent = (u64, u64);
-
-/// The places in a file of the bytes `stored` of all that is stored of it.
-pub(crate) fn places(extents: &[Extent], stored: Range<u64>) -> impl Iterator<Item = Range<u64>> {
-    let Range { start: first, end } = stored;
-    let starts = extents.iter().scan(0, |sum, &(start, length)| {
-        let before = *sum;
-        *sum += length;
-        Some((before, start, length))
-    });
-    let within = starts.take_while(move |(before, ..)| *before < end);
-    within.filter_map(move |(before, start, length)| {
-        let from = first.max(before);
-        let to = end.min(before + length);
-        let shift = start.wrapping_sub(before);
-        (from < to).then(|| from.wrapping_add(shift)..to.wrapping_add(shift))
-    })
-}
-
-/// Where stored bytes belong in a file with these extents, given those from
-/// `stored` on.
-pub(crate) fn placed<'b>(
-    extents: &[Extent],
-    stored: u64,
-    mut bytes: &'b [u8],
-) -> impl Iterator<Item = (u64, &'b [u8])> {
-    places(extents, stored..stored + bytes.len() as u64).map(move |range| {
-        let (here, rest) = bytes.split_at((range.end - range.start) as usize);
-        bytes = rest;
-        (range.start, here)
-    })
-}
-
 /// What an archive says of one member, before anybody has checked it: what
 /// parsers make and writers of formats take.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,9 +101,8 @@ pub(crate) struct Member {
     pub gid: u64,
     /// Name and value of each user attribute; names begin with `user.`.
     pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
-    /// Where a sparse file has data, as offset and length in bytes, in order;
-    /// `None` for a file without holes.
-    pub extents: Option<Vec<Extent>>,
+    /// Where a sparse file has data; `None` for a file without holes.
+    pub extents: Option<Extents>,
 }
 
 /// What a member is.
@@ -169,19 +133,5 @@ impl Member {
             xattrs: Vec::new(),
             extents: None,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn stored_bytes_find_their_places_between_holes() {
-        let extents = [(10, 4), (50, 2), (90, 10)];
-        let all: Vec<_> = placed(&extents, 0, b"abcd").collect();
-        assert_eq!(all, [(10, &b"abcd"[..])]);
-        let some: Vec<_> = placed(&extents, 3, b"defgh").collect();
-        assert_eq!(some, [(13, &b"d"[..]), (50, b"ef"), (90, b"gh")]);
     }
 }

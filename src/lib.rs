@@ -138,6 +138,7 @@ pub mod copy;
 mod dest;
 mod entry;
 mod error;
+mod extents;
 pub mod extract;
 mod fit;
 mod format;

@@ -34,8 +34,6 @@ pub(crate) struct ContentReader<'a> {
     source: &'a dyn ReadAt,
     index: &'a Index,
     content: usize,
-    /// Stored bytes before each extent; nothing without holes.
-    before: Vec<u64>,
     /// Where in the file the next byte is.
     at: u64,
     decompressor: Decompressor,
@@ -59,18 +57,10 @@ enum Run {
 impl<'a> ContentReader<'a> {
     pub(crate) fn new(source: &'a dyn ReadAt, index: &'a Index, content: u32) -> Self {
         let content = content as usize;
-        let extents = index.layout.manifest.contents[content].extents.as_deref();
-        let sums = extents.unwrap_or_default().iter();
-        let before = sums.scan(0, |sum, (_, length)| {
-            let before = *sum;
-            *sum += length;
-            Some(before)
-        });
         Self {
             source,
             index,
             content,
-            before: before.collect(),
             at: 0,
             decompressor: Decompressor::new(),
             block: None,
@@ -115,13 +105,13 @@ impl<'a> ContentReader<'a> {
         let Some(extents) = extents else {
             return Run::Data(self.at, size.saturating_sub(self.at));
         };
-        let next = extents.partition_point(|(start, length)| start + length <= self.at);
-        match extents.get(next) {
-            Some((start, length)) if *start <= self.at => {
+        let mut around = extents.around(self.at);
+        match around.find(|((start, length), _)| start + length > self.at) {
+            Some(((start, length), before)) if start <= self.at => {
                 let into = self.at - start;
-                Run::Data(self.before[next] + into, length - into)
+                Run::Data(before + into, length - into)
             }
-            Some((start, _)) => Run::Hole(start - self.at),
+            Some(((start, _), _)) => Run::Hole(start - self.at),
             None => Run::Hole(size.saturating_sub(self.at)),
         }
     }
@@ -238,7 +228,7 @@ mod tests {
             content: Some(number),
             hint: Hint::Unknown,
         };
-        let holes = vec![(10, 20), (5000, 30)];
+        let holes = vec![(10, 20), (5000, 30)].into();
         let manifest = Manifest {
             entries: vec![entry("cut", 0), entry("holes", 1)],
             contents: vec![

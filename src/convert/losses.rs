@@ -104,8 +104,10 @@ fn loses(kind: LossKind, fact: &Fact, stat: &Stat, is_further: bool, options: &O
         LossKind::Xattrs => is_zip && !fact.xattrs.is_empty(),
         // A file with more parts than readers take is written without its holes.
         LossKind::Holes => {
-            let stored = fact.stored.iter().flatten().map(|(_, length)| length);
-            let has_holes = fact.stored.is_some() && stored.sum::<u64>() < stat.size;
+            let has_holes = fact
+                .stored
+                .as_ref()
+                .is_some_and(|extents| extents.data() < stat.size);
             has_holes && !is_further && (is_zip || fact.extents.is_none())
         }
         LossKind::Times => {

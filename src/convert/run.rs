@@ -234,7 +234,7 @@ fn wanted(tree: &Finished) -> Vec<Stored> {
         let fact: &Fact = &tree.facts[node.index()];
         let size = tree.plan.size(node);
         let stored = match &fact.stored {
-            Some(extents) => extents.iter().map(|(_, length)| length).sum(),
+            Some(extents) => extents.data(),
             None => size,
         };
         (fact.start, stored)

@@ -5,8 +5,9 @@ use std::collections::HashMap;
 
 use crate::archive::limits::Meter;
 use crate::dest::looks_staged;
-use crate::entry::{Extent, Member, MemberKind};
+use crate::entry::{Member, MemberKind};
 use crate::error::{Error, ErrorKind, Refusal};
+use crate::extents::{Extent, Extents};
 use crate::pack::archived::{Fact, in_blocks};
 use crate::plan::links::{Missing, Resolution, Resolver};
 use crate::plan::members::{Added, ExternalLinks, Members, first_external_link, names_of};
@@ -44,7 +45,7 @@ struct Told {
     modified: Option<Timestamp>,
     owner: (u32, u32),
     xattrs: Vec<(Vec<u8>, Vec<u8>)>,
-    extents: Option<Vec<Extent>>,
+    extents: Option<Extents>,
     start: u64,
 }
 
@@ -135,7 +136,7 @@ impl<'o> Tree<'o> {
             MemberKind::Dir | MemberKind::File => member.xattrs.clone(),
         };
         let pairs = xattrs.iter().map(|(name, value)| name.len() + value.len());
-        let extents = member.extents.as_ref().map_or(0, Vec::len);
+        let extents = member.extents.as_ref().map_or(0, Extents::len);
         self.kept += pairs.sum::<usize>() + extents * size_of::<Extent>();
         if self.kept > MAX_KEPT {
             let cause = "its attributes and maps of holes take more than 64 MiB";
@@ -260,7 +261,7 @@ fn stat(plan: &Plan, node: NodeId, told: &Told, first: Option<NodeId>) -> Stat {
             false => USUAL,
         },
         size,
-        allocated: allocated(told.extents.as_deref(), size),
+        allocated: allocated(told.extents.as_ref(), size),
         modified,
         accessed: modified,
         changed: modified,
@@ -277,7 +278,7 @@ fn stat(plan: &Plan, node: NodeId, told: &Told, first: Option<NodeId>) -> Stat {
 
 /// The storage that a file of `size` bytes with these extents takes on a disk:
 /// less than its size if it has holes.
-fn allocated(extents: Option<&[Extent]>, size: u64) -> u64 {
+fn allocated(extents: Option<&Extents>, size: u64) -> u64 {
     const BLOCK: u64 = 4096;
     let Some(extents) = extents.and_then(|extents| in_blocks(extents, size)) else {
         return size;
@@ -297,7 +298,7 @@ fn fact(mut told: Told, size: u64, implied: Implied) -> Fact {
         start: told.start,
         extents: told
             .extents
-            .as_deref()
+            .as_ref()
             .and_then(|extents| in_blocks(extents, size)),
         stored: told.extents,
     }

@@ -12,8 +12,8 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::codec::Decompressor;
 use crate::dest::writer::{NewFile, Shared, Site, Span, Writer};
-use crate::entry::{placed, places};
 use crate::error::{Error, Refusal, Result};
+use crate::extents::{placed, places};
 use crate::format::ReadAt;
 use crate::format::bcp::{
     Block, Claim, Filter, Index, Layout, Piece, Restorer, StreamReader, decode_start, read_index,
@@ -337,8 +337,7 @@ impl Worker<'_> {
         let content = &self.task.layout.manifest.contents[piece.content];
         let data = self.restorer.restore(content, piece, bytes);
         let data = data.map_err(|refusal| self.task.intake.refused(refusal))?;
-        let whole = [(0, content.size)];
-        let extents = content.extents.as_deref().unwrap_or(&whole);
+        let extents = content.extents.as_ref();
         for slot in &self.task.slots[piece.content] {
             let parts = placed(extents, piece.data.start, data);
             match slot {
@@ -384,8 +383,7 @@ impl Worker<'_> {
     /// Whether `source` has all of the piece, which begins there at `start`.
     fn share_piece(&mut self, piece: &Piece, source: &File, start: u64) -> Result<bool> {
         let content = &self.task.layout.manifest.contents[piece.content];
-        let whole = [(0, content.size)];
-        let extents = content.extents.as_deref().unwrap_or(&whole);
+        let extents = content.extents.as_ref();
         for slot in &self.task.slots[piece.content] {
             let mut from = start;
             let mut parts = places(extents, piece.data.clone()).map(|place| {

@@ -13,8 +13,9 @@ use std::fs::File;
 use crate::archive::index::{Holding, Index, Then};
 use crate::codec::Decompressor;
 use crate::dest::writer::{Shared, Site, Writer};
-use crate::entry::{Member, placed};
+use crate::entry::Member;
 use crate::error::{Refusal, Result};
+use crate::extents::placed;
 use crate::format::ReadAt;
 use crate::format::tar::{self, Event, Parser};
 use crate::plan::NodeId;
@@ -177,9 +178,7 @@ impl Worker<'_> {
         let left = stored.saturating_sub(offset);
         let here = usize::try_from(left).map_or(raw.len(), |left| left.min(raw.len()));
         if let Slot::Shared(shared) = slot {
-            let whole = [(0, about.size)];
-            let extents = about.extents.as_deref().unwrap_or(&whole);
-            for (at, bytes) in placed(extents, offset, &raw[..here]) {
+            for (at, bytes) in placed(about.extents.as_ref(), offset, &raw[..here]) {
                 self.writer.write_shared(shared, at, bytes)?;
             }
         }

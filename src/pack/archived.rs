@@ -6,8 +6,8 @@
 use std::ops::Range;
 
 use crate::archive::store::Store;
-use crate::entry::Extent;
 use crate::error::Refusal;
+use crate::extents::{Extent, Extents};
 use crate::plan::NodeId;
 
 /// The contents of an archive, and what it says of each node of its tree.
@@ -29,9 +29,9 @@ pub(crate) struct Fact {
     /// Where its stored bytes begin in the store.
     pub start: u64,
     /// Where in the file these belong; `None` for all of it, without holes.
-    pub stored: Option<Vec<Extent>>,
+    pub stored: Option<Extents>,
     /// Where the file has data, as a packing writes that down.
-    pub extents: Option<Vec<Extent>>,
+    pub extents: Option<Extents>,
 }
 
 impl Archived {
@@ -51,8 +51,8 @@ impl Archived {
             return self.store.read(room, fact.start + range.start);
         };
         room.fill(0);
-        let mut before = 0;
-        for &(start, length) in extents {
+        let around = extents.around(range.start);
+        for ((start, length), before) in around.take_while(|((start, _), _)| *start < range.end) {
             let from = start.max(range.start);
             let to = (start + length).min(range.end);
             if from < to {
@@ -60,7 +60,6 @@ impl Archived {
                 let at = fact.start + before + (from - start);
                 self.store.read(&mut room[here], at)?;
             }
-            before += length;
         }
         Ok(())
     }
@@ -74,9 +73,9 @@ pub(super) const MAX_EXTENTS: usize = 10_000;
 
 /// Extents of a file of `size` bytes as a packing finds them on a disk: in
 /// blocks, none beside another; `None` where there are no holes, or too many.
-pub(crate) fn in_blocks(told: &[Extent], size: u64) -> Option<Vec<Extent>> {
+pub(crate) fn in_blocks(told: &Extents, size: u64) -> Option<Extents> {
     let mut extents: Vec<Extent> = Vec::new();
-    for &(start, length) in told.iter().filter(|(_, length)| *length > 0) {
+    for (start, length) in told.iter().filter(|(_, length)| *length > 0) {
         let end = (start + length).next_multiple_of(BLOCK).min(size);
         let start = start - start % BLOCK;
         match extents.last_mut() {
@@ -85,7 +84,7 @@ pub(crate) fn in_blocks(told: &[Extent], size: u64) -> Option<Vec<Extent>> {
         }
     }
     let stored: u64 = extents.iter().map(|(_, length)| length).sum();
-    (stored < size && extents.len() <= MAX_EXTENTS).then_some(extents)
+    (stored < size && extents.len() <= MAX_EXTENTS).then(|| extents.into())
 }
 
 #[cfg(test)]
@@ -105,7 +104,11 @@ mod tests {
             ),
             (&[(1024, 3)], 1027, Some(vec![(1024, 3)])),
         ] {
-            assert_eq!(in_blocks(told, size), expected, "{told:?}");
+            assert_eq!(
+                in_blocks(&told.to_vec().into(), size),
+                expected.map(Extents::from),
+                "{told:?}"
+            );
         }
     }
 }

@@ -8,8 +8,9 @@ use std::io::Write;
 use std::sync::Arc;
 
 use crate::codec::Level;
-use crate::entry::{MemberKind, places};
+use crate::entry::MemberKind;
 use crate::error::{Refusal, Result};
+use crate::extents::places;
 use crate::format::bcp::{
     self, Content, Entry, Filter, Hint, Layout, MAX_BLOCK, Manifest, Part, Piece, Restorer, Row,
     Transformer,
@@ -255,9 +256,7 @@ impl BlockPacker<'_> {
     fn read(&mut self, piece: &Piece, content: &Content, out: &mut Buffer) -> Result<()> {
         let item = *self.reader.item(self.items[piece.content]);
         let (opened, _) = self.reader.open(&item)?;
-        let whole = [(0, content.size)];
-        let extents = content.extents.as_deref().unwrap_or(&whole);
-        for range in places(extents, piece.data.clone()) {
+        for range in places(content.extents.as_ref(), piece.data.clone()) {
             self.reader.read(&item, &opened, range, out)?;
         }
         self.reader.check(&item, &opened)?;

@@ -6,8 +6,9 @@
 use std::fs::File;
 use std::ops::Range;
 
-use crate::entry::{Extent, Member, MemberKind};
+use crate::entry::{Member, MemberKind};
 use crate::error::{Error, ErrorKind, Result};
+use crate::extents::{Extent, Extents};
 use crate::handles::{Handles, limit_for};
 use crate::sys::{self, FileType, Stat};
 
@@ -136,7 +137,7 @@ impl<'r> Reader<'r> {
     }
 
     /// Where a file has data; `None` if it has no holes that can be left out.
-    pub(super) fn extents(&self, item: &Item, opened: &Opened) -> Result<Option<Vec<Extent>>> {
+    pub(super) fn extents(&self, item: &Item, opened: &Opened) -> Result<Option<Extents>> {
         if let Way::Archive(archived) = &self.ways[item.source as usize] {
             return Ok(archived.fact(item.node).extents.clone());
         }
@@ -209,7 +210,7 @@ impl<'r> Reader<'r> {
 }
 
 /// Where a file has data; `None` if that can't be told, or it has no holes.
-fn extents(file: &File, size: u64) -> std::io::Result<Option<Vec<Extent>>> {
+fn extents(file: &File, size: u64) -> std::io::Result<Option<Extents>> {
     let mut extents: Vec<Extent> = Vec::new();
     let mut at = 0;
     while at < size {
@@ -234,5 +235,5 @@ fn extents(file: &File, size: u64) -> std::io::Result<Option<Vec<Extent>>> {
         }
     }
     let stored: u64 = extents.iter().map(|(_, length)| length).sum();
-    Ok((stored < size).then_some(extents))
+    Ok((stored < size).then(|| extents.into()))
 }

@@ -3,8 +3,8 @@
 
 use std::ops::Range;
 
-use crate::entry::{Extent, places};
 use crate::error::Result;
+use crate::extents::{Extents, places};
 use crate::format::bcp::Form;
 
 use super::buffer::Buffer;
@@ -17,7 +17,8 @@ use super::sections::{SectionTable, pe_tables};
 pub(super) struct Source<'s> {
     pub item: &'s Item,
     pub opened: &'s Opened,
-    pub extents: &'s [Extent],
+    /// Where it has data; `None` without holes.
+    pub extents: Option<&'s Extents>,
 }
 
 impl Source<'_> {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::codec::{arm64, x86};
 use crate::entry::{Member, MemberKind};
 use crate::error::Result;
+use crate::extents::Extents;
 use crate::format::bcp::{Content, Filter};
 use crate::pool::{self, Queue};
 use crate::progress::{Phase, Progress};
@@ -97,13 +98,11 @@ impl<'j> Surveyor<'j> {
         let size = member.size;
         let (mut hasher, mut sketch) = (blake3::Hasher::new(), Sketch::default());
         let mut begin = Begin::of(&[], 0);
-        let whole = [(0, size)];
-        let extents_or_all = extents.as_deref().unwrap_or(&whole);
-        let stored: u64 = extents_or_all.iter().map(|(_, length)| length).sum();
+        let stored = extents.as_ref().map_or(size, Extents::data);
         let source = Source {
             item,
             opened: &opened,
-            extents: extents_or_all,
+            extents: extents.as_ref(),
         };
         let mut at = 0;
         while at < stored {
@@ -129,7 +128,7 @@ impl<'j> Surveyor<'j> {
                 hash: *hasher.finalize().as_bytes(),
                 filter,
                 extents: extents.map(|extents| match extents.is_empty() {
-                    true => vec![(0, 0)],
+                    true => vec![(0, 0)].into(),
                     false => extents,
                 }),
             },

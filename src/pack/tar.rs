@@ -8,8 +8,9 @@ use std::io::Write;
 use std::ops::Range;
 
 use crate::codec::{self, Codec, Compressor, Framing, Level, Settings};
-use crate::entry::{Extent, MemberKind, places};
+use crate::entry::MemberKind;
 use crate::error::{Error, Refusal, Result};
+use crate::extents::{Extents, places};
 use crate::format::tar::{self, IndexWriter};
 use crate::progress::Progress;
 
@@ -201,10 +202,8 @@ impl TarPacker<'_> {
                 let (opened, mut member) = self.reader.open(&item)?;
                 member.extents = self.reader.extents(&item, &opened)?;
                 self.append_header(&member, &item, headers)?;
-                let whole = [(0, member.size)];
-                let extents = member.extents.as_deref().unwrap_or(&whole);
-                for (start, length) in extents {
-                    let range = *start..start + length;
+                let stored = 0..tar::stored_size(&member);
+                for range in places(member.extents.as_ref(), stored) {
                     self.reader.read(&item, &opened, range, &mut self.raw)?;
                 }
                 self.reader.check(&item, &opened)?;
@@ -219,20 +218,19 @@ impl TarPacker<'_> {
     fn append_part(
         &mut self,
         number: usize,
-        extents: Option<&[Extent]>,
+        extents: Option<&Extents>,
         stored: Range<u64>,
         is_last: bool,
         headers: &mut IndexWriter,
     ) -> Result<()> {
         let item = *self.reader.item(number);
         let (opened, mut member) = self.reader.open(&item)?;
-        member.extents = extents.map(<[Extent]>::to_vec);
+        member.extents = extents.cloned();
         if stored.start == 0 {
             self.append_header(&member, &item, headers)?;
         }
-        let whole = [(0, member.size)];
         let mut length = stored.end - stored.start;
-        for range in places(extents.unwrap_or(&whole), stored) {
+        for range in places(extents, stored) {
             self.reader.read(&item, &opened, range, &mut self.raw)?;
         }
         self.reader.check(&item, &opened)?;

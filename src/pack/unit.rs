@@ -6,8 +6,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::entry::{Extent, MemberKind};
+use crate::entry::MemberKind;
 use crate::error::Result;
+use crate::extents::Extents;
 
 use super::members::has_holes;
 use super::reader::Reader;
@@ -24,7 +25,7 @@ pub(super) enum Unit {
         is_last: bool,
         /// Where the file has the data that is stored, if its holes are left
         /// out: all parts go by one map.
-        extents: Option<Arc<[Extent]>>,
+        extents: Option<Arc<Extents>>,
     },
 }
 
@@ -93,7 +94,7 @@ pub(super) fn cut(reader: &mut Reader<'_>, sizes: Sizes) -> Result<Vec<Unit>> {
 struct Content {
     /// Bytes; of a file that isn't cut perhaps a little more or less.
     stored: u64,
-    extents: Option<Arc<[Extent]>>,
+    extents: Option<Arc<Extents>>,
 }
 
 fn content(reader: &mut Reader<'_>, number: usize, sizes: Sizes) -> Result<Content> {
@@ -111,12 +112,12 @@ fn content(reader: &mut Reader<'_>, number: usize, sizes: Sizes) -> Result<Conte
     };
     let stored = match &extents {
         _ if !is_file => 0,
-        Some(extents) => extents.iter().map(|(_, length)| length).sum(),
+        Some(extents) => extents.data(),
         None if leaves_out && size <= sizes.whole => allocated.min(size),
         None => size,
     };
     Ok(Content {
         stored,
-        extents: extents.map(Arc::from),
+        extents: extents.map(Arc::new),
     })
 }

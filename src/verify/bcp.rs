@@ -7,8 +7,8 @@ use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use crate::codec::Decompressor;
-use crate::entry::placed;
 use crate::error::{Refusal, Result};
+use crate::extents::placed;
 use crate::format::bcp::{
     Content, Layout, Piece, Restorer, StreamReader, decode_block, keep_all, read_index,
 };
@@ -234,11 +234,9 @@ impl<'c> Checker<'c> {
         let bytes = self.restorer.restore(content, piece, bytes)?;
         self.stored.update(bytes);
         if !is_told(content) && self.task.sizes.has(content.size) {
-            let whole = [(0, content.size)];
-            let extents = content.extents.as_deref().unwrap_or(&whole);
             let new = || Hasher::new(content.size);
             let whole = self.whole.get_or_insert_with(new);
-            for (offset, here) in placed(extents, piece.data.start, bytes) {
+            for (offset, here) in placed(content.extents.as_ref(), piece.data.start, bytes) {
                 whole.take(offset, here, stops);
             }
         }

@@ -197,7 +197,7 @@ fn read_extents(columns: &Columns<'_>, contents: &mut [Content]) -> Result<(), R
         let follows = match extents.last() {
             // An empty one stands alone: there is nothing but a hole.
             None => length > 0 || offset == 0,
-            Some((start, before)) => *before > 0 && length > 0 && offset > start + before,
+            Some((start, before)) => before > 0 && length > 0 && offset > start + before,
         };
         if number < last || !follows || end > content.size {
             return Err(wrong());

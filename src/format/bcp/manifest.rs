@@ -6,8 +6,9 @@ use std::ops::Range;
 
 use super::column::{self, ARM64, HAS_TIME, ROWS, UNWIND, Writer, X86_STREAMS};
 use crate::codec::deflate::{Memory, Setup, Strategy};
-use crate::entry::{Extent, Member, MemberKind};
+use crate::entry::{Member, MemberKind};
 use crate::error::{ErrorKind, Refusal};
+use crate::extents::Extents;
 
 /// What a link led to where the tree was packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -86,7 +87,7 @@ pub(crate) struct Content {
     pub hash: [u8; 32],
     pub filter: Filter,
     /// Where it has data; `None` without holes.
-    pub extents: Option<Vec<Extent>>,
+    pub extents: Option<Extents>,
 }
 
 impl Content {
@@ -94,7 +95,7 @@ impl Content {
     pub(crate) fn data(&self) -> u64 {
         match &self.extents {
             None => self.size,
-            Some(extents) => extents.iter().map(|(_, length)| length).sum(),
+            Some(extents) => extents.data(),
         }
     }
 
@@ -280,7 +281,7 @@ impl Manifest {
         columns.push_some(column::FILTERS, &filters.collect::<Vec<u8>>());
         let mut extents = Vec::new();
         for (number, content) in self.contents.iter().enumerate() {
-            for (offset, length) in content.extents.iter().flatten() {
+            for (offset, length) in content.extents.iter().flat_map(Extents::iter) {
                 extents.extend_from_slice(&(number as u32).to_le_bytes());
                 extents.extend_from_slice(&offset.to_le_bytes());
                 extents.extend_from_slice(&length.to_le_bytes());

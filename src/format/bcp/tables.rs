@@ -10,6 +10,7 @@ use super::contents::{read_blocks, read_contents};
 use super::manifest::{Claim, Content, Entry, Hint, Judge, Manifest, Verdict};
 use crate::entry::{Member, MemberKind};
 use crate::error::{ErrorKind, Refusal};
+use crate::extents::Extents;
 use crate::sys::Timestamp;
 
 /// The bytes of all paths together, at most: a name may be in many.
@@ -319,7 +320,7 @@ impl Reader<'_, '_> {
                 let about = self.contents.get(number as usize);
                 let about = about.ok_or_else(|| Refusal::malformed("a file has no content"))?;
                 self.is_used[number as usize] = true;
-                let extents = about.extents.as_ref().map_or(0, Vec::len);
+                let extents = about.extents.as_ref().map_or(0, Extents::len);
                 let left = self.extents_left.checked_sub(extents);
                 self.extents_left = left.ok_or_else(|| over("its files have too many holes"))?;
                 member.size = about.size;

@@ -7,6 +7,7 @@
 
 use crate::entry::{Member, MemberKind};
 use crate::error::{ErrorKind, Refusal};
+use crate::extents::Extents;
 use crate::sys::Timestamp;
 
 /// Bits of a record's first byte, above the two of the member's kind.
@@ -67,9 +68,9 @@ impl IndexWriter {
         }
         if let Some(extents) = &member.extents {
             number(out, extents.len() as u64);
-            for (offset, length) in extents {
-                number(out, *offset);
-                number(out, *length);
+            for (offset, length) in extents.iter() {
+                number(out, offset);
+                number(out, length);
             }
         }
         self.before.clear();
@@ -156,8 +157,8 @@ fn read_record(rest: &mut &[u8], path: &mut Vec<u8>) -> Result<(Member, u64), Re
 }
 
 /// Reads a sparse map, which runs forwards and stays within the file.
-fn take_extents(rest: &mut &[u8], size: u64) -> Result<Vec<(u64, u64)>, Refusal> {
-    let mut extents = Vec::new();
+fn take_extents(rest: &mut &[u8], size: u64) -> Result<Extents, Refusal> {
+    let mut extents = Extents::default();
     let mut end = 0;
     for _ in 0..take_number(rest)? {
         let (offset, length) = (take_number(rest)?, take_number(rest)?);
@@ -271,7 +272,7 @@ mod tests {
                 MemberKind::Dir => member.xattrs.push((b"user.a".to_vec(), vec![0, 1])),
             }
             if is_sparse && kind == MemberKind::File && size > 9 {
-                member.extents = Some(vec![(1, 2), (4, 5)]);
+                member.extents = Some(vec![(1, 2), (4, 5)].into());
             }
             (member, u64::from(header))
         })

@@ -11,6 +11,7 @@ use std::ops::Range;
 
 use crate::entry::{Member, MemberKind};
 use crate::error::Refusal;
+use crate::extents::Extents;
 use crate::format::apple_double;
 
 use super::header::{Block, Header, RecordKind, Type};
@@ -88,7 +89,9 @@ struct Held {
 /// What is left of a member's content.
 #[derive(Debug)]
 struct Content {
-    extents: std::vec::IntoIter<(u64, u64)>,
+    extents: Extents,
+    /// How many of them have begun.
+    begun: usize,
     /// Where the next byte belongs, and how many follow it without a hole.
     offset: u64,
     run: u64,
@@ -422,7 +425,7 @@ impl Parser {
         extents: Vec<(u64, u64)>,
         sink: &mut Sink,
     ) -> Result<(), Refusal> {
-        begun.member.extents = Some(extents);
+        begun.member.extents = Some(extents.into());
         self.begin_content(begun, sink)
     }
 
@@ -515,10 +518,11 @@ impl Content {
     fn new(begun: &Begun) -> Self {
         let extents = match &begun.member.extents {
             Some(extents) => extents.clone(),
-            None => vec![(0, begun.stored)],
+            None => vec![(0, begun.stored)].into(),
         };
         let mut content = Self {
-            extents: extents.into_iter(),
+            extents,
+            begun: 0,
             offset: 0,
             run: 0,
             padding: to_block(begun.stored),
@@ -529,7 +533,8 @@ impl Content {
     }
 
     fn next_extent(&mut self) {
-        if let Some((offset, run)) = self.extents.next() {
+        if let Some((offset, run)) = self.extents.get(self.begun) {
+            self.begun += 1;
             self.offset = offset;
             self.run = run;
         }
@@ -537,8 +542,8 @@ impl Content {
 
     /// Stored bytes that are still to come, with the padding.
     fn left(&self) -> u64 {
-        let behind = self.extents.as_slice().iter().map(|(_, length)| length);
-        self.run + behind.sum::<u64>() + self.padding as u64
+        let behind = self.extents.data() - self.extents.before(self.begun);
+        self.run + behind + self.padding as u64
     }
 
     /// Takes content from the `available` bytes of a chunk from `at` on.

@@ -382,10 +382,13 @@ fn sparse_maps_are_exact() {
     let whole = archive(&one("3,512,600,7,900,0", "900", "3", &stored));
     let (member, pieces) = parse(&whole).unwrap().remove(0);
     assert_eq!(member.size, 900);
-    assert_eq!(member.extents, Some(vec![(3, 512), (600, 7)]));
+    assert_eq!(member.extents, Some(vec![(3, 512), (600, 7)].into()));
     assert_eq!(pieces, [(3, vec![b'a'; 512]), (600, vec![b'b'; 7])]);
     let (member, pieces) = parse(&archive(&text("2\n1\n3\n9\n0\n"))).unwrap().remove(0);
-    assert_eq!((member.size, member.extents), (9, Some(vec![(1, 3)])));
+    assert_eq!(
+        (member.size, member.extents),
+        (9, Some(vec![(1, 3)].into()))
+    );
     assert_eq!(pieces, [(1, b"abc".to_vec())]);
 
     let split = one("0,2,6,1", "7", "2", b"abc");
@@ -522,7 +525,7 @@ fn gnu_maps_go_on_in_blocks() {
         let found = parse(&archive(&parts)).unwrap();
         assert_eq!(found.len(), 2, "{count}");
         assert_eq!(found[0].0.size, count * 600);
-        assert_eq!(found[0].0.extents.as_ref(), Some(&extents));
+        assert_eq!(found[0].0.extents.as_ref(), Some(&extents.into()));
         assert_eq!(found[0].1.len(), count as usize);
     }
     type Case = (&'static [(u64, u64)], u64, &'static str);
@@ -812,7 +815,7 @@ fn member() -> impl Strategy<Value = Member> {
                     if let Some(holes) = holes {
                         let extents = extents(holes, tail);
                         member.size += extents.last().map_or(0, |last| last.0 + last.1);
-                        member.extents = Some(extents);
+                        member.extents = Some(extents.into());
                     }
                 }
                 member
@@ -823,8 +826,8 @@ fn member() -> impl Strategy<Value = Member> {
 /// The content of a member in pieces, each byte told by where it stands.
 fn pieces(member: &Member) -> Vec<(u64, Vec<u8>)> {
     let whole = vec![(0, stored_size(member))];
-    let extents = member.extents.clone().unwrap_or(whole);
-    let extents = extents.into_iter().filter(|extent| extent.1 > 0);
+    let extents = member.extents.clone().unwrap_or(whole.into());
+    let extents = extents.iter().filter(|extent| extent.1 > 0);
     let piece = |(offset, length)| {
         let bytes = (offset..offset + length).map(|at: u64| (at * 31 % 251) as u8);
         (offset, bytes.collect())
@@ -884,15 +887,15 @@ fn members_that_no_reader_takes_back_arent_written() {
     assert_eq!(file(&|member| member.kind = MemberKind::Symlink), malformed);
     assert_eq!(file(&|member| member.size = u64::MAX), malformed);
     assert_eq!(
-        file(&|member| member.extents = Some(vec![(8, 3)])),
+        file(&|member| member.extents = Some(vec![(8, 3)].into())),
         malformed
     );
     assert_eq!(
-        file(&|member| member.extents = Some(vec![(4, 3), (6, 1)])),
+        file(&|member| member.extents = Some(vec![(4, 3), (6, 1)].into())),
         malformed
     );
     assert_eq!(
-        file(&|member| member.extents = Some(vec![(u64::MAX, 3)])),
+        file(&|member| member.extents = Some(vec![(u64::MAX, 3)].into())),
         malformed
     );
     let large = (b"user.a".to_vec(), vec![0; 1 << 20]);

@@ -28,7 +28,7 @@ pub(crate) const END: [u8; 2 * BLOCK] = [0; 2 * BLOCK];
 pub(crate) fn stored_size(member: &Member) -> u64 {
     match (member.kind, &member.extents) {
         (MemberKind::File, None) => member.size,
-        (MemberKind::File, Some(extents)) => extents.iter().map(|&(_, length)| length).sum(),
+        (MemberKind::File, Some(extents)) => extents.data(),
         (MemberKind::Dir | MemberKind::Symlink | MemberKind::Hardlink, _) => 0,
     }
 }
@@ -100,11 +100,7 @@ fn sparse_map(member: &Member) -> Result<Vec<u8>, Refusal> {
     let (MemberKind::File, Some(extents)) = (member.kind, &member.extents) else {
         return Ok(Vec::new());
     };
-    let mut extents: Vec<_> = extents
-        .iter()
-        .filter(|extent| extent.1 > 0)
-        .copied()
-        .collect();
+    let mut extents: Vec<_> = extents.iter().filter(|extent| extent.1 > 0).collect();
     let mut end = 0;
     for (at, &(offset, length)) in extents.iter().enumerate() {
         let next = offset
