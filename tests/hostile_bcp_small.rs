@@ -13,7 +13,7 @@ use bundlecp::archive::Archive;
 use bundlecp::extract::Options;
 use bundlecp::{Silent, verify};
 use hostile::arena::{Arena, Before};
-use hostile::bcp::{Inflated, Parts, Rows, Section, lzma2, manifest, tables};
+use hostile::bcp::{PartRow, Parts, Rows, Section, lzma2, manifest, tables};
 use hostile::bcp_sample::{BOTH, Kinds, Reading, is_refused};
 use hostile::bcp_small::{
     CODE, NAMES, ONE, TEXT, TWO, blocks, contents, of_rows, raw_blocks, rows, sample,
@@ -67,12 +67,12 @@ fn lies(cases: &[RowLie], reading: Reading) {
 /// Says that a stream is longer or shorter, and its content with it: what is stored
 /// stays as long.
 fn resize(rows: &mut Rows, row: usize, by: i32) {
-    let inflated = &mut rows.inflated[row];
-    inflated.length = inflated.length.checked_add_signed(by).unwrap();
-    let size = &mut rows.sizes[inflated.content as usize];
+    let part = &mut rows.parts[row];
+    part.length = part.length.checked_add_signed(by).unwrap();
+    let size = &mut rows.sizes[part.content as usize];
     *size = size.checked_add_signed(i64::from(by)).unwrap();
-    let content = inflated.content;
-    for behind in &mut rows.inflated[row + 1..] {
+    let content = part.content;
+    for behind in &mut rows.parts[row + 1..] {
         if behind.content == content {
             behind.offset = behind.offset.checked_add_signed(i64::from(by)).unwrap();
         }
@@ -82,50 +82,50 @@ fn resize(rows: &mut Rows, row: usize, by: i32) {
 #[test]
 fn inflated_streams_that_are_nowhere_are_refused() {
     let cases: &[RowLie] = &[
-        ("of none", &[Malformed], |rows| rows.inflated[2].content = 4),
+        ("of none", &[Malformed], |rows| rows.parts[2].content = 4),
         ("of 2^32 - 1", &[Malformed], |rows| {
-            rows.inflated[2].content = u32::MAX;
+            rows.parts[2].content = u32::MAX;
         }),
         ("of one without", &[Malformed], |rows| {
-            rows.inflated[2].content = TEXT as u32;
+            rows.parts[2].content = TEXT as u32;
         }),
         ("of one for ARM64", &[Malformed], |rows| {
-            rows.inflated[0].content = CODE as u32;
+            rows.parts[0].content = CODE as u32;
         }),
         ("descending", &[Malformed], |rows| {
-            rows.inflated.rotate_right(1);
+            rows.parts.rotate_right(1);
         }),
-        ("backwards", &[Malformed], |rows| rows.inflated.swap(0, 1)),
+        ("backwards", &[Malformed], |rows| rows.parts.swap(0, 1)),
         ("twice", &[Malformed], |rows| {
-            rows.inflated.insert(1, rows.inflated[0]);
+            rows.parts.insert(1, rows.parts[0]);
         }),
         ("within the one before", &[Malformed], |rows| {
-            rows.inflated[1].offset = rows.inflated[0].offset + 1;
+            rows.parts[1].offset = rows.parts[0].offset + 1;
         }),
         ("a byte too early", &[Malformed], |rows| {
-            let before = rows.inflated[0];
-            rows.inflated[1].offset = before.offset + u64::from(before.length) - 1;
+            let before = rows.parts[0];
+            rows.parts[1].offset = before.offset + u64::from(before.length) - 1;
         }),
         ("past the end", &[Malformed], |rows| {
-            rows.inflated[2].offset = 1;
+            rows.parts[2].offset = 1;
         }),
         ("behind the end", &[Malformed], |rows| {
-            rows.inflated[2].offset = rows.sizes[ONE];
+            rows.parts[2].offset = rows.sizes[ONE];
         }),
         ("beyond", &[Malformed], |rows| {
-            rows.inflated[2].offset = rows.sizes[ONE] + 1;
+            rows.parts[2].offset = rows.sizes[ONE] + 1;
         }),
         ("at 2^63", &[Malformed], |rows| {
-            rows.inflated[2].offset = 1 << 63;
+            rows.parts[2].offset = 1 << 63;
         }),
         ("at 2^64 - 1", &[Malformed], |rows| {
-            rows.inflated[2].offset = u64::MAX;
+            rows.parts[2].offset = u64::MAX;
         }),
         ("at 2^64 less its length", &[Malformed], |rows| {
-            rows.inflated[2].offset = 0_u64.wrapping_sub(u64::from(rows.inflated[2].length));
+            rows.parts[2].offset = 0_u64.wrapping_sub(u64::from(rows.parts[2].length));
         }),
         ("second at 2^64 - 1", &[Malformed], |rows| {
-            rows.inflated[1].offset = u64::MAX;
+            rows.parts[1].offset = u64::MAX;
         }),
         ("in a hole", &[Malformed], |rows| {
             rows.sizes[ONE] += 4096;
@@ -138,39 +138,39 @@ fn inflated_streams_that_are_nowhere_are_refused() {
 #[test]
 fn inflated_streams_of_wrong_sizes_are_refused() {
     let cases: &[RowLie] = &[
-        ("length 0", &[Malformed], |rows| rows.inflated[2].length = 0),
+        ("length 0", &[Malformed], |rows| rows.parts[2].length = 0),
         ("length 0, all of it", &[Malformed], |rows| {
-            rows.inflated[2].length = 0;
+            rows.parts[2].length = 0;
             rows.sizes[ONE] = 0;
         }),
         ("length of 4 GiB", &[Malformed], |rows| {
-            rows.inflated[2].length = u32::MAX;
+            rows.parts[2].length = u32::MAX;
         }),
         ("as long as inflated", &[Malformed], |rows| {
-            let by = rows.inflated[2].plain - rows.inflated[2].length;
+            let by = rows.parts[2].stored - rows.parts[2].length;
             resize(rows, 2, by as i32);
         }),
         ("longer than inflated", &[Malformed], |rows| {
-            let by = rows.inflated[2].plain - rows.inflated[2].length;
+            let by = rows.parts[2].stored - rows.parts[2].length;
             resize(rows, 2, by as i32 + 1);
         }),
         ("inflates to nothing", &[Malformed], |rows| {
-            rows.inflated[2].plain = 0;
+            rows.parts[2].stored = 0;
             rows.blocks.pop();
         }),
         ("inflates to a byte less", &[Malformed], |rows| {
-            rows.inflated[2].plain -= 1;
+            rows.parts[2].stored -= 1;
         }),
         ("inflates to a byte more", &[Malformed], |rows| {
-            rows.inflated[2].plain += 1;
+            rows.parts[2].stored += 1;
         }),
         ("inflates to more than a block", &[Malformed], |rows| {
-            rows.inflated[2].plain = (16 << 20) + 1;
+            rows.parts[2].stored = (16 << 20) + 1;
             rows.blocks[5] = 16 << 20;
             rows.blocks.push(1);
         }),
         ("inflates to 4 GiB", &[Malformed], |rows| {
-            rows.inflated[2].plain = u32::MAX;
+            rows.parts[2].stored = u32::MAX;
             rows.blocks[5] = 16 << 20;
             rows.blocks.extend([16 << 20; 254]);
             rows.blocks.push((16 << 20) - 1);
@@ -190,7 +190,7 @@ fn inflated_streams_of_wrong_sizes_are_refused() {
         ("blocks hold less", &[Malformed], |rows| rows.blocks[5] -= 1),
         ("blocks hold more", &[Malformed], |rows| rows.blocks[5] += 1),
         ("blocks hold the streams alone", &[Malformed], |rows| {
-            rows.blocks[5] = rows.inflated[2].length;
+            rows.blocks[5] = rows.parts[2].length;
         }),
         ("a content of 2^63 - 1", &[Malformed], |rows| {
             rows.sizes[ONE] = i64::MAX as u64;
@@ -206,13 +206,13 @@ fn inflated_streams_of_wrong_sizes_are_refused() {
 #[test]
 fn filters_and_their_columns_go_together() {
     let cases: &[RowLie] = &[
-        ("no rows", &[Malformed], |rows| rows.inflated.clear()),
+        ("no rows", &[Malformed], |rows| rows.parts.clear()),
         ("none for one", &[Malformed], |rows| {
-            let row = rows.inflated.pop().unwrap();
+            let row = rows.parts.pop().unwrap();
             rows.blocks[5] = row.length;
         }),
         ("none for another", &[Malformed], |rows| {
-            rows.inflated.drain(..2);
+            rows.parts.drain(..2);
         }),
         ("rows without filter", &[Malformed], |rows| {
             rows.filters[ONE] = 0;
@@ -281,11 +281,11 @@ fn unknown_forms_are_refused() {
         0,
         u16::MAX,
     ];
-    for setup in lies.into_iter().chain(reserved) {
+    for form in lies.into_iter().chain(reserved) {
         let mut rows = rows();
-        rows.inflated[2].setup = setup;
+        rows.parts[2].form = form;
         let bytes = of_rows(&rows).bytes();
-        let name = format!("setup {setup:#x}");
+        let name = format!("form {form:#x}");
         is_refused(&arena, &name, &bytes, &[Unsupported], Reading::Manifest);
     }
 }
@@ -298,16 +298,16 @@ fn streams_of_another_length_are_refused() {
         ("shorter", &[Malformed], |rows| resize(rows, 2, -1)),
         ("much longer", &[Malformed], |rows| resize(rows, 2, 1000)),
         ("one byte", &[Malformed], |rows| {
-            let by = 1 - rows.inflated[2].length as i32;
+            let by = 1 - rows.parts[2].length as i32;
             resize(rows, 2, by);
         }),
         ("first longer", &[Malformed], |rows| resize(rows, 0, 1)),
         ("second shorter", &[Malformed], |rows| resize(rows, 1, -1)),
         ("another level", &[Malformed], |rows| {
-            rows.inflated[2].setup = 1 | 15 << 4;
+            rows.parts[2].form = 1 | 15 << 4;
         }),
         ("another window", &[Malformed], |rows| {
-            rows.inflated[2].setup = 9 | 9 << 4;
+            rows.parts[2].form = 9 | 9 << 4;
         }),
     ];
     lies(cases, Reading::All);
@@ -322,23 +322,23 @@ const TAKEN_APART: &[u8] = b"\x01\0\0\0\x01\0\0\0\x01\0\0\0\
     \0\0\0\x19\0\0\0\x30\0\0\0\x46";
 
 /// The program in form 10, between three bytes and two.
-fn taken_apart(stored: &[u8], lie: impl Fn(&mut Inflated)) -> Parts {
+fn taken_apart(stored: &[u8], lie: impl Fn(&mut PartRow)) -> Parts {
     let content = [b"abc", PROGRAM, b"xy"].concat();
     let mut rows = Rows::default();
     rows.content(&content);
     rows.file(0, b"a", 0);
     rows.filters[0] = 3;
-    let mut part = Inflated {
+    let mut part = PartRow {
         content: 0,
         offset: 3,
         length: PROGRAM.len() as u32,
-        plain: stored.len() as u32,
-        setup: 10,
+        stored: stored.len() as u32,
+        form: 10,
     };
     lie(&mut part);
     rows.sizes[0] = u64::from(part.length) + 5;
-    rows.blocks.push(part.plain + 5);
-    rows.inflated.push(part);
+    rows.blocks.push(part.stored + 5);
+    rows.parts.push(part);
     let block = Section::stored(&[b"abc", stored, b"xy"].concat());
     Parts::new(manifest(&tables(&rows.columns())), &[block])
 }
@@ -357,17 +357,17 @@ fn code_and_addresses_that_do_not_go_together_are_refused() {
     }
     let path = arena.archive(&whole);
     verify::verify(&path, &path, &verify::Options::default(), &Silent).unwrap();
-    type Lie = fn(&mut Inflated);
+    type Lie = fn(&mut PartRow);
     let sizes: [(&str, Lie); 9] = [
-        ("as long as its code", |part| part.plain = part.length),
-        ("a byte too short", |part| part.plain = part.length + 11),
-        ("a byte too long", |part| part.plain = 2 * part.length + 13),
-        ("of nothing", |part| (part.length, part.plain) = (0, 12)),
-        ("more than a block", |part| part.plain = (16 << 20) + 1),
-        ("ARM64, longer", |part| part.setup = 11),
-        ("rows, longer", |part| part.setup = 12 | 1 << 4),
-        ("unwind table, longer", |part| part.setup = 13),
-        ("2^32 - 1", |part| part.plain = u32::MAX - 5),
+        ("as long as its code", |part| part.stored = part.length),
+        ("a byte too short", |part| part.stored = part.length + 11),
+        ("a byte too long", |part| part.stored = 2 * part.length + 13),
+        ("of nothing", |part| (part.length, part.stored) = (0, 12)),
+        ("more than a block", |part| part.stored = (16 << 20) + 1),
+        ("ARM64, longer", |part| part.form = 11),
+        ("rows, longer", |part| part.form = 12 | 1 << 4),
+        ("unwind table, longer", |part| part.form = 13),
+        ("2^32 - 1", |part| part.stored = u32::MAX - 5),
     ];
     for (name, lie) in sizes {
         let bytes = taken_apart(TAKEN_APART, lie).bytes();
@@ -410,14 +410,14 @@ fn many_extents_and_many_parts_take_no_time_together() {
     rows.sizes[0] = 2 * EXTENTS;
     rows.filters[0] = 3;
     rows.extents = (0..EXTENTS).map(|at| (0, 2 * at, 1)).collect();
-    let parts = (0..PARTS).map(|offset| Inflated {
+    let parts = (0..PARTS).map(|offset| PartRow {
         content: 0,
         offset,
         length: 1,
-        plain: 1,
-        setup: 11,
+        stored: 1,
+        form: 11,
     });
-    rows.inflated = parts.collect();
+    rows.parts = parts.collect();
     let bytes = Parts::new(manifest(&tables(&rows.columns())), &[]).bytes();
     let arena = Arena::new();
     is_refused(&arena, "many", &bytes, &[Malformed], Reading::Manifest);
@@ -430,12 +430,12 @@ fn alike(byte: u8) -> Parts {
     rows.content(&stream);
     rows.file(0, b"a", 0);
     rows.filters[0] = 3;
-    rows.inflated.push(Inflated {
+    rows.parts.push(PartRow {
         content: 0,
         offset: 0,
         length: 6,
-        plain: 100,
-        setup: 6 | 15 << 4,
+        stored: 100,
+        form: 6 | 15 << 4,
     });
     rows.blocks.push(100);
     let block = Section::stored(&[byte; 100]);

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use bundlecp::extract::{Limits, Options, extract, extract_from};
 use bundlecp::{ErrorKind, Silent};
 use common::Scratch;
-use hostile::bcp::{FOLDER, Inflated, Parts, Rows, Section, manifest, said, tables};
+use hostile::bcp::{FOLDER, PartRow, Parts, Rows, Section, manifest, said, tables};
 use hostile::carchive as packed;
 use hostile::tar::{Header, Tar};
 use hostile::zip::{Entry, zip};
@@ -133,12 +133,12 @@ fn bcp_of_a_stream(length: u32) -> Vec<u8> {
     rows.content(b"");
     rows.sizes[0] = u64::from(length);
     rows.filters[0] = 3;
-    rows.inflated.push(Inflated {
+    rows.parts.push(PartRow {
         content: 0,
         offset: 0,
         length,
-        plain: zeros.len() as u32,
-        setup: 6 | 15 << 4,
+        stored: zeros.len() as u32,
+        form: 6 | 15 << 4,
     });
     rows.blocks.push(zeros.len() as u32);
     rows.file(0, b"a", 0);
@@ -152,13 +152,13 @@ fn bcp_of_streams() -> Vec<u8> {
     rows.content(b"");
     rows.sizes[0] = COUNT;
     rows.filters[0] = 3;
-    rows.inflated = (0..COUNT)
-        .map(|offset| Inflated {
+    rows.parts = (0..COUNT)
+        .map(|offset| PartRow {
             content: 0,
             offset,
             length: 1,
-            plain: 2,
-            setup: 6 | 15 << 4,
+            stored: 2,
+            form: 6 | 15 << 4,
         })
         .collect();
     rows.file(0, b"a", 0);

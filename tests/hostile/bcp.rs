@@ -27,18 +27,18 @@ pub(crate) struct Rows {
     pub(crate) filters: Vec<u8>,
     pub(crate) extents: Vec<(u32, u64, u64)>,
     pub(crate) filtered: Vec<[u64; 2]>,
-    pub(crate) inflated: Vec<Inflated>,
+    pub(crate) parts: Vec<PartRow>,
     pub(crate) blocks: Vec<u32>,
 }
 
-/// A row of column 53.
+/// A row of column 53: a part of a content that is stored in another form.
 #[derive(Clone, Copy)]
-pub(crate) struct Inflated {
+pub(crate) struct PartRow {
     pub(crate) content: u32,
     pub(crate) offset: u64,
     pub(crate) length: u32,
-    pub(crate) plain: u32,
-    pub(crate) setup: u16,
+    pub(crate) stored: u32,
+    pub(crate) form: u16,
 }
 
 pub(crate) const FOLDER: u8 = 0;
@@ -90,14 +90,14 @@ impl Rows {
         let extents = self.extents.iter().flat_map(|(content, offset, length)| {
             [ints([*content]), longs([*offset, *length])].concat()
         });
-        let inflated = self.inflated.iter().flat_map(|row| {
-            let sizes = ints([row.length, row.plain]);
+        let parts = self.parts.iter().flat_map(|row| {
+            let sizes = ints([row.length, row.stored]);
             let number = ints([row.content]);
             [
                 number,
                 longs([row.offset]),
                 sizes,
-                row.setup.to_le_bytes().to_vec(),
+                row.form.to_le_bytes().to_vec(),
             ]
             .concat()
         });
@@ -130,7 +130,7 @@ impl Rows {
             (50, self.filters.clone()),
             (51, extents.collect()),
             (52, longs(self.filtered.iter().flatten().copied())),
-            (53, inflated.collect()),
+            (53, parts.collect()),
             (64, ints(self.blocks.iter().copied())),
         ];
         let optional = optional.into_iter();

@@ -1,7 +1,7 @@
 //! A second small tree, with what `--profile small` has besides: blocks of LZMA2,
 //! a program for ARM64, and inflated streams at all edges of contents and blocks.
 
-use super::bcp::{Inflated, Parts, Rows, Section, arm64, manifest, tables};
+use super::bcp::{PartRow, Parts, Rows, Section, arm64, manifest, tables};
 use crate::common::zlib::{Stream, streams, zip_member};
 
 /// The contents, by their numbers.
@@ -54,15 +54,15 @@ pub(crate) fn contents() -> [Vec<u8>; 4] {
 }
 
 /// Where the streams are.
-fn inflated() -> Vec<Inflated> {
+fn inflated() -> Vec<PartRow> {
     let [first, second, whole] = used();
     let two = &contents()[TWO];
-    let row = |content: usize, offset: usize, stream: &Stream| Inflated {
+    let row = |content: usize, offset: usize, stream: &Stream| PartRow {
         content: content as u32,
         offset: offset as u64,
         length: stream.raw().len() as u32,
-        plain: stream.plain().len() as u32,
-        setup: stream.setup,
+        stored: stream.plain().len() as u32,
+        form: stream.setup,
     };
     let behind = two.len() - b"end".len() - second.raw().len();
     vec![
@@ -109,7 +109,7 @@ pub(crate) fn rows() -> Rows {
     }
     rows.filters = vec![2, 3, 0, 3];
     rows.filtered.push(RANGE);
-    rows.inflated = inflated();
+    rows.parts = inflated();
     rows.blocks = stored().1.iter().map(|size| *size as u32).collect();
     rows
 }
