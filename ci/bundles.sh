@@ -86,8 +86,9 @@ install_for_bundles() {
     [ "${#missing[@]}" -gt 0 ] || return 0
     echo "missing: ${missing[*]}"
     [ "$(id -u)" -eq 0 ] || root="sudo -n"
-    $root apt-get update -q
-    $root env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "${missing[@]}"
+    # Another script may install something too.
+    $root flock "${TMPDIR:-/tmp}/bundlecp-apt.lock" apt-get update -q
+    $root env DEBIAN_FRONTEND=noninteractive flock "${TMPDIR:-/tmp}/bundlecp-apt.lock" apt-get install -qy --no-install-recommends "${missing[@]}"
 }
 
 # make_bundles FOLDER: the virtual environment and every bundle, in a folder that is renamed afterwards.

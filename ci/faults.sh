@@ -26,8 +26,9 @@ install_missing() {
   done
   ((${#missing[@]} && EUID == 0)) || return 0
   export DEBIAN_FRONTEND=noninteractive
-  apt-get update -qq >&2
-  apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
+  # Another script may install something too.
+  flock "${TMPDIR:-/tmp}/bundlecp-apt.lock" apt-get update -qq >&2
+  flock "${TMPDIR:-/tmp}/bundlecp-apt.lock" apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
 }
 
 clean_up() {

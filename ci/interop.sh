@@ -347,8 +347,9 @@ install_missing() {
     [[ $(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null) == installed ]] || missing+=("$package")
   done
   ((${#missing[@]})) || return 0
-  apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
+  # Another script may install something too.
+  flock "${TMPDIR:-/tmp}/bundlecp-apt.lock" apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive flock "${TMPDIR:-/tmp}/bundlecp-apt.lock" apt-get install -y -qq --no-install-recommends "${missing[@]}"
 }
 
 stage="installs the peers"
