@@ -357,39 +357,77 @@ fn packed(scratch: &Scratch, profile: Profile) -> Vec<u8> {
     std::fs::read(archive).unwrap()
 }
 
-/// Whether nobody takes `bytes`; and nothing is left of trying.
+/// Who reads a whole archive.
+#[derive(Debug, Clone, Copy)]
+enum Taker {
+    File,
+    Pipe,
+    Verify,
+}
+
+const TAKERS: [Taker; 3] = [Taker::File, Taker::Pipe, Taker::Verify];
+
+/// Whether `taker` refuses `bytes`; and nothing is left of trying.
 #[track_caller]
-fn nobody_takes(scratch: &Scratch, bytes: &[u8], context: &str) {
+fn is_not_taken(scratch: &Scratch, bytes: &[u8], taker: Taker, context: &str) {
     let (archive, place) = (scratch.path("damaged"), scratch.path("place"));
-    build::file(&archive, bytes);
     build::folder(&place);
     let destination = place.join("out");
     let options = Options::default();
-    let from_file = extract(&archive, &destination, &options, &Silent);
-    assert!(from_file.is_err(), "{context}: from a file");
-    let piped = extract_from(bytes, Path::new("x"), &destination, &options, &Silent);
-    assert!(piped.is_err(), "{context}: from a pipe");
-    assert!(names(&place).is_empty(), "{context}: something was left");
-    let options = verify::Options::default();
-    let compared = verify::verify(&scratch.path("tree"), &archive, &options, &Silent);
-    assert!(compared.is_err(), "{context}: verified");
+    let result = match taker {
+        Taker::File => {
+            build::file(&archive, bytes);
+            extract(&archive, &destination, &options, &Silent).map(drop)
+        }
+        Taker::Pipe => {
+            extract_from(bytes, Path::new("x"), &destination, &options, &Silent).map(drop)
+        }
+        Taker::Verify => {
+            build::file(&archive, bytes);
+            let options = verify::Options::default();
+            verify::verify(&scratch.path("tree"), &archive, &options, &Silent).map(drop)
+        }
+    };
+    assert!(result.is_err(), "{context}: {taker:?}");
+    assert!(
+        names(&place).is_empty(),
+        "{context}: {taker:?} left something"
+    );
 }
 
+/// Each bit is tried with one taker and the next bit with the next: each taker meets two or
+/// three bits of every byte.
 #[track_caller]
 fn no_bit_is_left_out(profile: Profile, step: usize) {
-    let scratch = Scratch::new();
+    let scratch = Scratch::in_memory();
     let bytes = packed(&scratch, profile);
     // A change has to pass the full run, which flips every bit.
     let step = if hostile::is_thorough() { 1 } else { step };
-    for bit in (0..bytes.len() * 8).step_by(step) {
+    let takers = TAKERS.into_iter().cycle();
+    for (bit, taker) in (0..bytes.len() * 8).step_by(step).zip(takers) {
         let mut damaged = bytes.clone();
         damaged[bit / 8] ^= 1 << (bit % 8);
-        nobody_takes(
-            &scratch,
-            &damaged,
-            &format!("bit {} of {}", bit % 8, bit / 8),
-        );
+        let context = format!("bit {} of {}", bit % 8, bit / 8);
+        is_not_taken(&scratch, &damaged, taker, &context);
     }
+}
+
+/// Cut at each byte, for all takers.
+#[track_caller]
+fn no_byte_is_left_out(profile: Profile) -> Vec<u8> {
+    let scratch = Scratch::in_memory();
+    let bytes = packed(&scratch, profile);
+    for length in 0..bytes.len() {
+        for taker in TAKERS {
+            is_not_taken(
+                &scratch,
+                &bytes[..length],
+                taker,
+                &format!("cut to {length}"),
+            );
+        }
+    }
+    bytes
 }
 
 #[test]
@@ -404,12 +442,8 @@ fn every_bit_of_a_small_one_counts() {
 
 #[test]
 fn every_byte_of_a_small_one_counts() {
-    let scratch = Scratch::new();
-    let bytes = packed(&scratch, Profile::Small);
+    let bytes = no_byte_is_left_out(Profile::Small);
     assert_eq!(block_codecs(&bytes), [2], "LZMA2");
-    for length in 0..bytes.len() {
-        nobody_takes(&scratch, &bytes[..length], &format!("cut to {length}"));
-    }
 }
 
 /// The codec of each block.
@@ -425,11 +459,7 @@ fn block_codecs(bytes: &[u8]) -> Vec<u8> {
 
 #[test]
 fn every_byte_counts() {
-    let scratch = Scratch::new();
-    let bytes = packed(&scratch, Profile::Default);
-    for length in 0..bytes.len() {
-        nobody_takes(&scratch, &bytes[..length], &format!("cut to {length}"));
-    }
+    no_byte_is_left_out(Profile::Default);
     let arena = Arena::new();
     let whole = sample().bytes();
     for length in (0..whole.len()).step_by(37) {

@@ -14,7 +14,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Timespec, Timestamps};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Timespec, Timestamps, XattrFlags};
 use tempfile::TempDir;
 
 /// A temporary folder that is removed whatever modes the tree in it has.
@@ -23,6 +23,18 @@ pub(crate) struct Scratch(TempDir);
 impl Scratch {
     pub(crate) fn new() -> Self {
         Self(TempDir::new().unwrap())
+    }
+
+    /// One in memory, where that is a file system with user attributes: for tests that make
+    /// thousands of trees and don't mind of what kind it is. ext4 doesn't use the number of
+    /// a removed file for five seconds, and looks longer for one the more are removed.
+    pub(crate) fn in_memory() -> Self {
+        let memory = Self::new_in(Path::new("/dev/shm")).filter(|scratch| {
+            let (root, name) = (scratch.root(), "user.bundlecp");
+            rustix::fs::setxattr(root, name, b"", XattrFlags::empty()).is_ok()
+                && rustix::fs::removexattr(root, name).is_ok()
+        });
+        memory.unwrap_or_else(Self::new)
     }
 
     /// One in the folder `at`, if there can be one.

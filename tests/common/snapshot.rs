@@ -7,7 +7,8 @@ use std::fmt;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, SeekFrom, Stat};
+use rustix::io::Errno;
 
 /// One entry, and what makes it equal to another.
 #[derive(Clone, PartialEq, Eq)]
@@ -201,12 +202,18 @@ fn node(stat: &Stat, kind: Kind, xattrs: BTreeMap<Vec<u8>, Vec<u8>>) -> Node {
     }
 }
 
+/// Those that aren't zero. Holes are passed over: some file systems have files of 8 EiB.
 fn blocks(file: &OwnedFd) -> BTreeMap<u64, Vec<u8>> {
     const BLOCK: usize = 4096;
     let mut found = BTreeMap::new();
     let mut buffer = vec![0; 256 * BLOCK];
     let mut at = 0;
     loop {
+        at = match rustix::fs::seek(file, SeekFrom::Data(at)) {
+            Ok(data) => data - data % BLOCK as u64,
+            Err(Errno::NXIO) => return found,
+            Err(_) => at,
+        };
         let read = rustix::io::pread(file, &mut buffer[..], at).unwrap();
         if read == 0 {
             return found;

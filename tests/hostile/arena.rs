@@ -71,11 +71,14 @@ pub(crate) struct Arena {
     scratch: Scratch,
     archives: Scratch,
     extracted: RefCell<Snapshot>,
+    /// What stands here since the last extraction, where that was refused and nothing was
+    /// prepared since: looking takes as long as refusing.
+    known: RefCell<Option<Snapshot>>,
 }
 
 impl Arena {
     pub(crate) fn new() -> Self {
-        let scratch = Scratch::new();
+        let (scratch, archives) = (Scratch::in_memory(), Scratch::in_memory());
         let at = |path: &str| scratch.path(path);
         for folder in ["above", "above/beside", "above/beside/in", "above/locked"] {
             build::folder(at(folder));
@@ -96,8 +99,9 @@ impl Arena {
         build::age(scratch.root());
         Self {
             scratch,
-            archives: Scratch::new(),
+            archives,
             extracted: RefCell::new(Snapshot(BTreeMap::new())),
+            known: RefCell::new(None),
         }
     }
 
@@ -138,6 +142,7 @@ impl Arena {
     pub(crate) fn prepare(&self, before: Before) {
         self.clear();
         if before == Before::Folder {
+            self.known.take();
             build::folder(self.destination().join("standing"));
             build::file(self.destination().join("standing/file"), "stood before");
             build::link(self.destination().join("way-out"), b"../beside");
@@ -149,6 +154,7 @@ impl Arena {
     pub(crate) fn clear(&self) {
         let destination = self.destination();
         if destination.symlink_metadata().is_ok() {
+            self.known.take();
             build::mode(&destination, 0o700);
             let dir = rustix::fs::open(&destination, folder_flags(), Mode::empty()).unwrap();
             open_up(&dir);
@@ -180,7 +186,7 @@ impl Arena {
         context: &str,
         run: impl FnOnce() -> Result<Outcome, Error>,
     ) -> Result<Outcome, Error> {
-        let before = self.seen();
+        let before = self.known.take().unwrap_or_else(|| self.seen());
         let started = Instant::now();
         let result = run();
         let took = started.elapsed();
@@ -191,6 +197,7 @@ impl Arena {
             Err(error) => {
                 let context = format!("{context}: refused ({error:?}), but something changed");
                 before.assert_same(&after, &context);
+                *self.known.borrow_mut() = Some(after);
             }
             Ok(_) => {
                 let context = format!("{context}: extracted, and something outside changed");
