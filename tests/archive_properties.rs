@@ -2,7 +2,7 @@
 //! pipe: what comes back is the tree, but for what the format can't hold; and
 //! the same tree gives the same bytes, whoever packs it on however many threads.
 //!
-//! `PROPTEST_CASES` sets how many trees; without it few, to be quick.
+//! `BUNDLECP_CASES` sets how many trees; without it few, to be quick.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
@@ -17,7 +17,7 @@ use bundlecp::extract::{self, AppleDouble, extract, extract_from};
 use bundlecp::pack::{self, Format, Frames, ZipMethod, pack, pack_to};
 use bundlecp::verify::{self, DifferenceKind, verify};
 use bundlecp::{ExternalLinks, Silent, Timestamp};
-use common::random::{build, costly, ops};
+use common::random::{build, costly, ops, place};
 use common::snapshot::{Kind, Snapshot};
 use common::{Scratch, folder_flags};
 use proptest::prelude::*;
@@ -174,17 +174,18 @@ fn verified(left: &Path, right: &Path, format: Format) -> Vec<verify::Difference
 }
 
 proptest! {
-    #![proptest_config(costly(QUICK))]
+    #![proptest_config(costly(QUICK, 4))]
 
     #[test]
     fn what_is_packed_comes_back(
         ops in ops(),
+        place in place(),
         way in way(),
         from in from(),
         jobs in (1..5_usize, 1..5_usize),
     ) {
         set_umask();
-        let scratch = Scratch::new();
+        let scratch = place.scratch();
         let (source, archive) = (scratch.path("tree"), scratch.path("archive"));
         build(&source, &ops);
         let before = Snapshot::of(&source);
@@ -216,9 +217,9 @@ proptest! {
     }
 
     #[test]
-    fn the_same_tree_gives_the_same_bytes(ops in ops(), way in way()) {
+    fn the_same_tree_gives_the_same_bytes(ops in ops(), place in place(), way in way()) {
         set_umask();
-        let scratch = Scratch::new();
+        let scratch = place.scratch();
         let source = scratch.path("tree");
         build(&source, &ops);
         let bytes = packed(&source, &pack_options(way, 1));
@@ -233,7 +234,7 @@ proptest! {
 
     #[test]
     fn members_are_sorted(ops in ops(), way in way()) {
-        let scratch = Scratch::new();
+        let scratch = Scratch::in_memory();
         let source = scratch.path("tree");
         build(&source, &ops);
         let bytes = packed(&source, &pack_options(way, 2));
@@ -254,12 +255,13 @@ proptest! {
     #[test]
     fn no_time_is_later_than_the_latest(
         ops in ops(),
+        place in place(),
         way in way(),
         secs in -1_000_000_000..3_000_000_000_i64,
         from in from(),
     ) {
         set_umask();
-        let scratch = Scratch::new();
+        let scratch = place.scratch();
         let (source, archive) = (scratch.path("tree"), scratch.path("archive"));
         build(&source, &ops);
         let mut wanted = kept(Snapshot::of(&source), way.format);
@@ -298,8 +300,8 @@ fn bytes_of_a_file(scratch: &Scratch, source: &Path, way: Way) -> Vec<u8> {
     std::fs::read(archive).unwrap()
 }
 
-/// A copy of the tree whose folders tell their names in another order: in
-/// memory, where that is another file system, and every name made anew.
+/// A copy of the tree whose folders tell their names in another order: every
+/// name is made anew, and in memory, whose order is none of a disk's.
 fn in_another_order(scratch: &Scratch, source: &Path) -> (Option<Scratch>, PathBuf) {
     if let Some(memory) = Scratch::new_in(Path::new("/dev/shm")) {
         let copied = memory.path("tree");

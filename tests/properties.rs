@@ -1,7 +1,7 @@
 //! Random trees are copied on a random number of threads: the copy is equal by
 //! an independent snapshot and by `verify`, and after any one change it isn't.
 //!
-//! `PROPTEST_CASES` sets how many trees; without it few, to be quick.
+//! `BUNDLECP_CASES` sets how many trees; without it few, to be quick.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
@@ -14,7 +14,7 @@ use bundlecp::copy::{Options, copy};
 use bundlecp::verify::{self, verify};
 use bundlecp::{Existing, Silent};
 use common::Scratch;
-use common::random::{Op, build, config, ops};
+use common::random::{Op, build, config, ops, place};
 use common::snapshot::{Kind, Node, Snapshot};
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -78,11 +78,12 @@ proptest! {
     #[test]
     fn a_copy_is_equal_until_it_is_changed(
         ops in ops(),
+        place in place(),
         jobs in 1..9_usize,
         which in any::<Index>(),
         change in change(),
     ) {
-        let scratch = Scratch::new();
+        let scratch = place.scratch();
         let (source, target) = (scratch.path("source"), scratch.path("copy"));
         build(&source, &ops);
         let mut options = Options::default();
@@ -99,9 +100,10 @@ proptest! {
     fn replacing_one_tree_by_another_leaves_nothing_of_the_first(
         old in ops(),
         new in ops(),
+        place in place(),
         jobs in 1..5_usize,
     ) {
-        let scratch = Scratch::new();
+        let scratch = place.scratch();
         let (source, target) = (scratch.path("source"), scratch.path("copy"));
         build(&source, &new);
         build(&target, &old);
@@ -114,8 +116,12 @@ proptest! {
     }
 
     #[test]
-    fn merging_two_trees_keeps_both_or_changes_nothing(old in ops(), new in ops()) {
-        let scratch = Scratch::new();
+    fn merging_two_trees_keeps_both_or_changes_nothing(
+        old in ops(),
+        new in ops(),
+        place in place(),
+    ) {
+        let scratch = place.scratch();
         let (source, target) = (scratch.path("source"), scratch.path("copy"));
         build(&source, &new);
         build(&target, &old);

@@ -10,25 +10,50 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps, XattrFlags};
 
-use super::{folder_flags, is_root};
+use super::{Scratch, folder_flags, is_root};
 
-/// As many cases as `PROPTEST_CASES` says; without it so `few`.
+/// How many cases there are in the full run, which a change has to pass. `PROPTEST_CASES`
+/// wins over every number that a test says of itself, so it isn't that.
+pub(crate) fn cases() -> Option<u32> {
+    let cases = std::env::var("BUNDLECP_CASES").ok()?;
+    Some(cases.parse().expect("`BUNDLECP_CASES` is a number"))
+}
+
+/// As many cases as `BUNDLECP_CASES` says; without it so `few`.
 pub(crate) fn config(few: u32) -> ProptestConfig {
-    let mut config = ProptestConfig {
+    ProptestConfig {
+        cases: cases().unwrap_or(few),
         failure_persistence: None,
         ..ProptestConfig::default()
-    };
-    if std::env::var_os("PROPTEST_CASES").is_none() {
-        config.cases = few;
     }
+}
+
+/// One in `share` of them, for properties that write each tree many times over.
+pub(crate) fn costly(few: u32, share: u32) -> ProptestConfig {
+    let mut config = config(few);
+    config.cases = few.max(config.cases / share);
     config
 }
 
-/// A quarter of them, for properties that write each tree many times over.
-pub(crate) fn costly(few: u32) -> ProptestConfig {
-    let mut config = config(few);
-    config.cases = few.max(config.cases / 4);
-    config
+/// Where a tree is made.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Place {
+    Disk,
+    Memory,
+}
+
+impl Place {
+    pub(crate) fn scratch(self) -> Scratch {
+        match self {
+            Place::Disk => Scratch::new(),
+            Place::Memory => Scratch::in_memory(),
+        }
+    }
+}
+
+/// One in eight on the disk, which takes most of the time.
+pub(crate) fn place() -> impl Strategy<Value = Place> {
+    prop_oneof![1 => Just(Place::Disk), 7 => Just(Place::Memory)]
 }
 
 /// One step in making a tree. Folders and files are chosen among those that

@@ -15,6 +15,5 @@ pub(crate) mod zip;
 /// Whether this is the full run that a change has to pass: it tries random trees
 /// a thousand times, too.
 pub(crate) fn is_thorough() -> bool {
-    let cases = std::env::var("PROPTEST_CASES").unwrap_or_default();
-    cases.parse().is_ok_and(|cases: u32| cases >= 1000)
+    crate::common::random::cases().is_some_and(|cases| cases >= 1000)
 }
