@@ -8,6 +8,8 @@
 //! data that is addressed from the program counter as well. Conditional
 //! jumps made it larger.
 
+use wide::u8x16;
+
 /// Bytes that are looked at for one place: two in front of it, and a number
 /// of four behind.
 const WINDOW: usize = 7;
@@ -92,15 +94,17 @@ fn convert(data: &mut [u8], place: usize, change: impl Fn(u32) -> u32) -> Option
 /// Bytes that are searched at a time: as many as a number has bits.
 pub(super) const CHUNK: usize = 64;
 
-/// One bit for each byte that may have a displacement behind it. Written so that
-/// the compiler looks at many bytes with one instruction: a sixteenth of a
+/// One bit for each byte that may have a displacement behind it: a sixteenth of a
 /// program's bytes are such, and finding them is most of the work.
 fn candidates(chunk: &[u8; CHUNK]) -> u64 {
-    let mut flags = [0; CHUNK];
-    for (flag, code) in flags.iter_mut().zip(chunk) {
-        *flag = u8::from(is_candidate(*code));
-    }
-    gathered(&flags)
+    let (parts, _) = chunk.as_chunks::<16>();
+    let parts = parts.iter().enumerate();
+    parts.fold(0, |found, (at, part)| {
+        let bytes = u8x16::new(*part);
+        let is = |mask: u8, value: u8| (bytes & u8x16::splat(mask)).simd_eq(u8x16::splat(value));
+        let flags = is(CALL_MASK, CALL) | is(DATA_MASK, DATA_CODE);
+        found | u64::from(flags.to_bitmask()) << (16 * at)
+    })
 }
 
 /// One bit for each byte, its lowest.
@@ -123,8 +127,15 @@ fn slow_candidates(bytes: &[u8]) -> u64 {
     })
 }
 
+/// A call or a jump has this value in the bits of the mask.
+const CALL_MASK: u8 = 0xFE;
+const CALL: u8 = 0xE8;
+/// What is addressed from the program counter has this one.
+const DATA_MASK: u8 = 0xC7;
+const DATA_CODE: u8 = 0x05;
+
 fn is_candidate(code: u8) -> bool {
-    code & 0xFE == 0xE8 || code & 0xC7 == 0x05
+    code & CALL_MASK == CALL || code & DATA_MASK == DATA_CODE
 }
 
 /// What the byte in front of a candidate means, one bit each.

@@ -6,6 +6,7 @@ use std::io::Read;
 use crate::archive::Section;
 use crate::entry::MemberKind;
 use crate::error::{Error, Result};
+use crate::extents::places;
 use crate::format::bcp::{Content, Entry, Manifest};
 use crate::pool::{self, Queue};
 use crate::progress::{Counters, Phase, Progress, Total};
@@ -85,11 +86,10 @@ fn is_same(dir: &Dir, entry: &Entry, manifest: &Manifest, buffer: &mut [u8]) -> 
 }
 
 fn has_hash(file: &File, content: &Content, buffer: &mut [u8]) -> bool {
-    let whole = [(0, content.size)];
-    let extents = content.extents.as_deref().unwrap_or(&whole);
     let mut hasher = blake3::Hasher::new();
-    for (start, length) in extents {
-        let mut reader = Section::new(file, *start..start + length);
+    for place in places(content.extents.as_ref(), 0..content.data()) {
+        let length = place.end - place.start;
+        let mut reader = Section::new(file, place);
         let mut read = 0;
         loop {
             match reader.read(buffer) {
@@ -101,7 +101,7 @@ fn has_hash(file: &File, content: &Content, buffer: &mut [u8]) -> bool {
                 Err(_) => return false,
             }
         }
-        if read != *length {
+        if read != length {
             return false;
         }
     }

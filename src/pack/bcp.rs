@@ -42,11 +42,21 @@ struct Tuning {
 /// Where files share storage with an archive, smaller ones are written faster.
 const SHARED: u64 = 64 << 10;
 
+/// Blocks of an executable's bundle by default, bytes: what a worker decodes and writes stays in
+/// its caches, and few pages are new. Unpacking a scientific bundle of 266 MB takes 0.28 s of
+/// CPU with blocks of 1 MiB, 0.30 with 2, 0.41 with 4 and 0.46 with 8, in 83.5, 81.7, 79.8 and
+/// 78.7 MB; with filters and blocks of 16 MiB it took a third longer still.
+const STARTED: u32 = 2 << 20;
+
 /// Level 12 is the last that zstd searches lazily: 13 takes three times as long
 /// for 0.1 %. Blocks of 8 MiB instead of 16 are 1.2 % larger for a scientific
 /// bundle, 5 % for a node_modules.
-fn tuning(level: Level) -> Tuning {
+fn tuning(job: &Job<'_>) -> Tuning {
+    let level = job.level;
     let (usual, block, order, depth) = match level.profile {
+        Profile::Default if job.launch.is_some() => {
+            (Method::Zstd(12), STARTED, Order::Path, Depth::Hashes)
+        }
         Profile::Stored => (Method::Stored, MAX_BLOCK, Order::Path, Depth::Hashes),
         Profile::Fast => (Method::Zstd(3), MAX_BLOCK / 2, Order::Path, Depth::Hashes),
         Profile::Default => (Method::Zstd(12), MAX_BLOCK, Order::Similar, Depth::Likeness),
@@ -101,7 +111,7 @@ pub(super) fn pack<W: Write + Send>(
     progress: &dyn Progress,
 ) -> Result<(W, u64, [u8; 32])> {
     let refused = |refusal: Refusal| refusal.at("pack", job.shown);
-    let tuning = tuning(job.level);
+    let tuning = tuning(job);
     let none: Arc<[u16]> = Arc::default();
     BlockEncoder::new(tuning.method, tuning.block, none).map_err(refused)?;
     let found = survey(job, tuning.depth, progress)?;
