@@ -139,12 +139,25 @@ impl Staging {
         sys::join_bytes(&self.shown, &self.name)
     }
 
-    /// Renames the folder to `name` beside it, where nothing may stand, and goes on
-    /// holding its lock until the result is dropped.
-    pub(crate) fn publish_as(mut self, name: &[u8]) -> io::Result<Dir> {
+    /// Renames the folder to `name` beside it, where nothing may stand, and gives up its
+    /// lock.
+    pub(crate) fn publish_as(mut self, name: &[u8]) -> io::Result<()> {
         sys::rename_new(&self.parent, &self.name, &self.parent, name)?;
         self.is_spent = true;
-        sys::reopen_dir(&self.dir)
+        Ok(())
+    }
+
+    /// Swaps the folder with the one called `name` beside it, and gives up its lock: what
+    /// stood there is left to the next sweep, which passes over it while it is in use.
+    /// `Err` with the staging folder where the file system can't swap.
+    pub(crate) fn swap_with(mut self, name: &[u8]) -> Result<(), (Self, io::Error)> {
+        match sys::rename_exchange(&self.parent, &self.name, &self.parent, name) {
+            Ok(()) => {
+                self.is_spent = true;
+                Ok(())
+            }
+            Err(error) => Err((self, error)),
+        }
     }
 
     /// Removes whatever stands under the staging name.
@@ -183,6 +196,18 @@ fn prefix(label: &[u8], name_max: u64) -> Vec<u8> {
     prefix.extend_from_slice(&label[..cut]);
     prefix.extend_from_slice(MARK);
     prefix
+}
+
+/// A free name of a staging folder for `label`, whole even where that makes it too long.
+fn staging_name(label: &[u8]) -> Vec<u8> {
+    let digits = format!("{:016x}", sys::random_u64());
+    [b".", label, MARK, digits.as_bytes()].concat()
+}
+
+/// What a name of a staging folder is for, as far as it tells.
+fn label_of(name: &[u8]) -> Option<&[u8]> {
+    let label = name.len().checked_sub(DIGITS + MARK.len())?;
+    looks_staged(name).then(|| &name[1..label])
 }
 
 /// A free name that the next sweep for `label` takes for a forgotten staging folder's,
@@ -264,7 +289,8 @@ fn put_back_members(parent: &Dir, name: &[u8]) -> io::Result<()> {
     let staged = sys::open_dir(parent, name)?;
     let mut parked = Vec::new();
     sys::list_dir::<io::Error>(&staged, |listed| {
-        if let Some(member) = listed.name.strip_suffix(publish::PARKED) {
+        let staged = listed.name.strip_suffix(publish::PARKED);
+        if let Some(member) = staged.and_then(label_of) {
             parked.push((listed.name.to_vec(), member.to_vec()));
         }
         Ok(())
@@ -338,6 +364,20 @@ mod tests {
         let second = Staging::create(&parent, temp.path(), b"app").unwrap();
         assert!(live.is_in_place().unwrap() && second.is_in_place().unwrap());
         assert!(unrelated.exists());
+    }
+
+    #[test]
+    fn only_what_was_moved_aside_is_put_back() {
+        let temp = tempfile::tempdir().unwrap();
+        let parent = sys::open_root(temp.path()).unwrap();
+        let forgotten = temp.path().join(".extract.bundlecp-0123456789abcdef");
+        let moved = forgotten.join(".old.bundlecp-fedcba9876543210.replaced");
+        std::fs::create_dir_all(moved.join("x")).unwrap();
+        std::fs::write(forgotten.join(".bashrc.replaced"), "a member of an archive").unwrap();
+        std::fs::create_dir(forgotten.join("b.replaced")).unwrap();
+        drop(Staging::create(&parent, temp.path(), b"extract").unwrap());
+        assert_eq!(names(temp.path()), ["old"]);
+        assert!(temp.path().join("old/x").exists());
     }
 
     #[test]

@@ -184,7 +184,11 @@ impl Publication {
     /// it under the parked name.
     fn park(&mut self, between: &Between, staged_name: &[u8], name: &[u8]) -> io::Result<Vec<u8>> {
         let (staged, destination) = (&between.staged, &between.destination);
-        let mut parked = staged_name.to_vec();
+        // A name that no archive's member has: a later run puts back what is called so.
+        let mut parked = match super::looks_staged(staged_name) {
+            true => staged_name.to_vec(),
+            false => super::staging_name(name),
+        };
         parked.extend_from_slice(PARKED);
         move_new(destination, name, staged, &parked)?;
         if let Err(error) = move_new(staged, staged_name, destination, name) {

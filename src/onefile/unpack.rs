@@ -147,7 +147,7 @@ impl Source<'_> {
         let published = staging.publish_as(key.name());
         let published = published.map_err(|error| failed("write to", error))?;
         // Its own lock would be in the way of the shared one.
-        drop(published);
+
         let lease = match cache.look(key, root_hash) {
             Ok(Look::Ready(lease)) => lease,
             Ok(Look::Absent) => return Err(unstable(&path, "it vanished at once")),

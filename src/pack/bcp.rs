@@ -7,7 +7,6 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use crate::codec::Level;
 use crate::entry::MemberKind;
 use crate::error::{Refusal, Result};
 use crate::extents::places;
