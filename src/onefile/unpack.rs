@@ -21,6 +21,9 @@ use super::trust::{Absent, Refused};
 /// Permission bits that nothing in a cache gets: nobody else may write there.
 const UMASK: u32 = 0o022;
 
+/// The operation of errors whose cause is a sentence about a folder.
+const PROBED: &str = "use";
+
 /// What is unpacked.
 pub(super) struct Source<'s> {
     pub file: &'s File,
@@ -83,7 +86,8 @@ impl Rejections {
         if !is_the_folders_fault(error.kind()) {
             return Err(error);
         }
-        self.add(path, &Refused::Because(reason(&error)));
+        let reason = reason(&error, path);
+        self.0.push(format!("`{}`: {reason}", escape_path(path)));
         Ok(())
     }
 
@@ -110,18 +114,33 @@ fn is_the_folders_fault(kind: ErrorKind) -> bool {
     )
 }
 
-fn reason(error: &Error) -> String {
-    match error.path().as_os_str().is_empty() {
-        true => error.cause(),
+/// What is wrong with the folder at `path`, which the message names already.
+fn reason(error: &Error, path: &Path) -> String {
+    let (at, operation) = (error.path(), error.operation());
+    if at.as_os_str().is_empty() || (at == path && operation == PROBED) {
+        return error.cause();
+    }
+    match at == path {
+        true => format!("{operation}: {}", error.cause()),
         false => format!("{error}: {}", error.cause()),
     }
 }
 
 impl Source<'_> {
     fn unpack_into(&self, cache: &Cache, key: &Key, present: Present) -> Result<Box<Lease>> {
+        let locked = cache.lock(key);
+        let _lock = locked.map_err(|error| Error::io("lock", &cache.path, error))?;
+        let unpacked = self.unpack_locked(cache, key, present);
+        if unpacked.is_err() {
+            // A folder that can't hold the bundle is left without a trace of it.
+            cache.remove_lock(key);
+        }
+        unpacked
+    }
+
+    fn unpack_locked(&self, cache: &Cache, key: &Key, present: Present) -> Result<Box<Lease>> {
         let failed = |operation, error| Error::io(operation, &cache.path, error);
         let root_hash = &self.index.root_hash;
-        let _lock = cache.lock(key).map_err(|error| failed("lock", error))?;
         let look = cache.look(key, root_hash);
         let stands = match look.map_err(|error| failed("read", error))? {
             Look::Ready(lease) if present == Present::Adopt => return Ok(lease),
@@ -163,7 +182,7 @@ impl Source<'_> {
     /// Whether the folder can hold the bundle and run it.
     pub(super) fn probe(&self, staging: &Staging, shown: &Path) -> Result<Capabilities> {
         let found = probe::probe_in(staging.dir(), shown, Scope::ForRunning)?;
-        let refuse = |kind, cause: String| Err(Error::new(kind, "use", shown, cause));
+        let refuse = |kind, cause: String| Err(Error::new(kind, PROBED, shown, cause));
         if let Some(cause) = found.exec.cause().filter(|_| !found.exec.is_yes()) {
             let cause = format!("programs can't run there ({cause})");
             return refuse(ErrorKind::Unsupported, cause);

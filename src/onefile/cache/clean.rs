@@ -135,7 +135,7 @@ fn remove(cache: &Cache, key: &Key) -> io::Result<bool> {
     let aside = dest::forgotten_name(key.name());
     sys::rename_new(&cache.dir, key.name(), &cache.dir, &aside)?;
     let removed = remove::remove_tree(&cache.dir, &aside);
-    let _ = sys::remove_file(&cache.dir, &key.lock_name());
+    cache.remove_lock(key);
     removed.map(|()| true)
 }
 
@@ -158,7 +158,7 @@ fn sweep_leftovers(cache: &Cache) -> io::Result<()> {
         dest::sweep_for(&cache.dir, key.name());
         let is_there = sys::stat_at(&cache.dir, key.name()).is_ok();
         if !is_there && let Ok(Some(_lock)) = cache.try_lock(&key) {
-            let _ = sys::remove_file(&cache.dir, &key.lock_name());
+            cache.remove_lock(&key);
         }
     }
     Ok(())

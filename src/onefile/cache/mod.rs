@@ -163,6 +163,11 @@ impl Cache {
         Ok(is_ours.then_some(file))
     }
 
+    /// Removes the name of a lock that the caller has. Who waits for it takes another.
+    pub(super) fn remove_lock(&self, key: &Key) {
+        let _ = sys::remove_file(&self.dir, &key.lock_name());
+    }
+
     /// Whether the lock's name still stands for `file`: who removes a cache removes its
     /// lock as well.
     fn is_named(&self, file: &File, key: &Key) -> io::Result<bool> {
