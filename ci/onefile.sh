@@ -11,6 +11,8 @@ repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 work=$(mktemp -d)
 # shellcheck source=ci/bundles.sh
 source "$repo/ci/bundles.sh"
+# shellcheck source=ci/onefile-bundles.sh
+source "$repo/ci/onefile-bundles.sh"
 stage=start
 passed=0
 failed=0
@@ -32,46 +34,6 @@ trap finish EXIT
 
 # check NAME COMMAND...: commands run in an `if`, where errexit is off, so functions given here chain with &&.
 check() { if "${@:2}" >"$work/log" 2>&1; then ok "$1"; else not_ok "$1"; fi; }
-
-# ---- what the programs are made of: the same script as one file, as a folder, and as a program with its package beside it
-
-packages=("${packages[@]:0:2}")
-bundles=(onefile folder beside)
-rm -f "$work"/src/*.{py,spec}
-cat >"$work/src/script.py" <<'END'
-import os, pathlib, shutil, ssl, sys
-import numpy
-
-if len(sys.argv) > 1:
-    shutil.copytree(sys._MEIPASS, sys.argv[1], symlinks=True)
-data = pathlib.Path(__file__).parent / "data"
-print("script", ssl.HAS_TLSv1_3, int(numpy.arange(10).sum()), (data / "latest").read_text().strip(),
-      os.access(data / "tool", os.X_OK), os.access(data / "latest", os.X_OK))
-END
-printf '#!/bin/sh\nexit 0\n' >"$work/src/data/tool"
-chmod 755 "$work/src/data/tool"
-: >"$work/src/data/empty"
-cat >"$work/src/beside.spec" <<'END'
-code = Analysis(["script.py"], datas=[("data", "data")])
-EXE(PYZ(code.pure), code.scripts, code.binaries, code.datas, name="beside", append_pkg=False)
-END
-
-# make_bundles FOLDER: as in ci/bundles.sh.
-make_bundles() {
-    local recipe=(script.py --add-data "$work/src/data:data" --specpath "$work/spec")
-    "$python" -m venv "$1/venv"
-    "$1/venv/bin/python" -m pip install -q --disable-pip-version-check "${packages[@]}"
-    cd "$work/src"
-    make_one "$1" "${recipe[@]}" --onefile --name onefile
-    make_one "$1" "${recipe[@]}" --onedir --name folder
-    make_one "$1" beside.spec
-    cd "$work"
-}
-
-make_one() {
-    PYINSTALLER_CONFIG_DIR=$work/pyinstaller "$1/venv/bin/python" -m PyInstaller --log-level WARN \
-        --distpath "$1" --workpath "$work/build" "${@:2}"
-}
 
 # ---- an eye on trees that owes nothing to bundlecp
 
