@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # The programs of ci/onefile.sh, for the scripts that source this after ci/bundles.sh, which sets $work and the rest.
 #
-# After `find_or_make_bundles`, $entry has `onefile`, `folder`, `beside` and `beside.pkg`.
-# shellcheck disable=SC2154
+# After `find_or_make_bundles`, $entry has `onefile`, `folder`, `beside` and `beside.pkg`. They stop at the first failure.
+# shellcheck disable=SC2034,SC2154,SC2164
 
 # The same script as one file, as a folder, and as a program with its package beside it.
 packages=("${packages[@]:0:2}")

@@ -22,7 +22,11 @@ failed=0
 skipped=0
 
 ok() { passed=$((passed + 1)); echo "ok - starts: $1"; }
-not_ok() { failed=$((failed + 1)); echo "not ok - starts: $1"; tail -n 20 "$work/log" 2>/dev/null | cut -c 1-2000 | sed 's/^/# /'; }
+not_ok() {
+    failed=$((failed + 1))
+    echo "not ok - starts: $1"
+    tail -n 20 "$work/log" 2>/dev/null | cut -c 1-2000 | sed 's/^/# /'
+}
 skip() { skipped=$((skipped + 1)); echo "skipped - starts: $1"; }
 
 # The closing line must appear even when a step before the checks fails, so the trap prints it.
@@ -124,7 +128,13 @@ check_program() {
         starts restart "$folder" "$app" PYINSTALLER_RESET_ENVIRONMENT=1
     check "cache clean leaves what runs, and then not" starts in_use "$folder" "$app"
     check "a daemon that closed all descriptors runs too" starts in_use "$folder" "$app" daemon
+    check "one that unpacks for each start only does what the folder does, and leaves nothing" ephemeral
     check "clean-env gives the user's own library path" starts outside "$folder" "$app"
+}
+
+ephemeral() {
+    "$bundlecp" onefile "$program/program" --entry program -o "$work/ephemeral.run" -q --stub "$stub" --ephemeral &&
+        starts ephemeral "$program/program" "$work/ephemeral.run"
 }
 
 # A second start changes nothing, and reads of the executable only its end.
@@ -142,7 +152,10 @@ storm() { BUNDLECP=$bundlecp "$python" "$repo/ci/starts/storm.py" "$1" "$work/ti
 # survives CASE: see ci/starts/surroundings.sh. In a name space of its own, so that no mount stays.
 survives() {
     local room=$work/room
-    [ "$(id -u)" -eq 0 ] && unshare -m true || { echo "mounts need root" && return 77; }
+    if [ "$(id -u)" -ne 0 ] || ! unshare -m true; then
+        echo "mounts need root"
+        return 77
+    fi
     rm -rf --one-file-system "$room"
     mkdir -m 755 "$room"
     BUNDLECP=$bundlecp TINY=$work/tiny.run TINY_FOLDER=$work/tiny PROGRAM=$work/program.run PROGRAM_FOLDER=$program/program \

@@ -1,5 +1,5 @@
 //! Self-extracting executables as their users meet them: started, killed, damaged, in
-//! hostile surroundings. What needs mounts or real bundles is in ci/onefile.sh.
+//! hostile surroundings. What needs mounts or real bundles is in ci/starts.sh.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 

@@ -49,7 +49,7 @@ class Program:
     def alike(self, text):
         if text is None:
             return None
-        unpacked = re.escape(self.cache.encode()) + b"/" + KEY + b"/" + self.name.encode()
+        unpacked = re.escape(self.cache.encode()) + b"/(" + KEY + rb"|\.[^/]*)" + b"/" + self.name.encode()
         text = re.sub(unpacked, b"FOLDER", text).replace(self.folder.encode(), b"FOLDER")
         # Each process has its own number.
         return re.sub(rb"\[PYI-\d+", b"[PYI-", text)
@@ -247,6 +247,19 @@ def outside(program):
             got = program.ran(which, "outside", BUNDLECP, variables=variables)
             if got != want:
                 wrong.append(f"{which}: {got} instead of {want}")
+    return wrong
+
+
+def ephemeral(program):
+    """What is unpacked for each start only does the same, and is gone when the program has ended."""
+    wrong = []
+    calls = [["told"], ["ended", "3"], ["pool", "spawn"], ["again"], ["become", "program"]]
+    for call in calls + [["killed", str(int(number))] for number in [signal.SIGTERM, signal.SIGSEGV]]:
+        os.makedirs(program.cache, 0o700, exist_ok=True)
+        got, want = (program.ran(which, *call) for which in [program.app, program.inside])
+        if got != want:
+            wrong.append(f"{call}: {got} instead of {want}")
+        wrong += [f"{call}: left {os.listdir(program.cache)}"] * bool(os.listdir(program.cache))
     return wrong
 
 

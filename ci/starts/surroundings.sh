@@ -3,6 +3,8 @@
 #
 # Reads BUNDLECP (the command), TINY and PROGRAM (executables), TINY_FOLDER, PROGRAM_FOLDER, and ROOM, a folder that others
 # can reach. Prints what it sees; exits 0 if all is right, and 77 with the reason if it can't be tried here.
+# Scripts are for the shell that is started; backquotes are the messages' own; `die` may come after either.
+# shellcheck disable=SC2015,SC2016
 set -uo pipefail
 
 work=$ROOM
@@ -65,8 +67,8 @@ without_others() {
 refuses() {
     local reason
     [ "$status" -eq 3 ] && [ ! -s "$work/out" ] || die "wanted exit status 3"
-    [ "$(wc -l <"$work/err")" -eq 2 ] && grep -q '^bundlecp: ' "$work/err" && grep -q '^hint: BUNDLECP_CACHE_DIR' "$work/err" ||
-        die "wanted one line and a hint"
+    [ "$(wc -l <"$work/err")" -eq 2 ] && grep -q '^bundlecp: ' "$work/err" &&
+        grep -q '^hint: BUNDLECP_CACHE_DIR' "$work/err" || die "wanted one line and a hint"
     for reason in "$@"; do
         grep -qF -- "$reason" "$work/err" || die "nothing about: $reason"
     done
@@ -95,7 +97,7 @@ nowhere_to_write() {
 }
 
 full() {
-    mount -t tmpfs -o size=8m none "$place" && head -c 7M /dev/zero >"$work/image/fill" && cp "$work/image/fill" "$place" || die mount
+    mount -t tmpfs -o size=8m none "$place" && head -c 7M /dev/zero >"$place/fill" || die mount
     starts_below "$home" BUNDLECP_CACHE_DIR="$place/cache" HOME="$home"
     rm "$place/fill"
     empty "$place"
@@ -125,12 +127,21 @@ no_inodes() {
     mount -t tmpfs -o size=64m,nr_inodes=200 none "$place" && passed_over
 }
 
+# A daemon would keep the name space, and with it the mount.
+unmount() {
+    local device image
+    umount "$place" || umount -l "$place"
+    losetup -nlO NAME,BACK-FILE | while read -r device image; do
+        if [[ $image == "$work/"* ]]; then losetup -d "$device"; fi
+    done
+}
+
 # linkless NAME COMMAND...: a file system that keeps no permission bits.
 linkless() {
     attempt "$@"
     [ -z "$not_here" ] || { echo "$not_here"; exit 77; }
     place=$work/mnt/$1
-    trap 'umount "$place" || umount -l "$place"' EXIT
+    trap unmount EXIT
     passed_over
 }
 vfat() { linkless vfat mount_image vfat 64M mkfs.vfat; }
@@ -167,6 +178,10 @@ no_proc() {
         run HOME="$home" BUNDLECP_CACHE_DIR="$work/cache" "$PROGRAM" folder
         prints "$(echo "$work"/cache/[0-9a-f]*/program/_internal) 42"
         run HOME="$home" BUNDLECP_CACHE_DIR="$work/cache-of-tiny" "$TINY" -c 'echo "$1"' sh "$start"
+        prints "$start"
+        # Its own name is all that it has to find itself by.
+        cd "${TINY%/*}" || die cd
+        run HOME="$home" BUNDLECP_CACHE_DIR="$work/cache-of-tiny" "./${TINY##*/}" -c 'echo "$1"' sh "$start"
         prints "$start"
     done
     "$BUNDLECP" verify "$PROGRAM_FOLDER" "$work"/cache/[0-9a-f]*/program || die "the cache has another folder"

@@ -268,7 +268,7 @@ fn a_home_that_can_not_be_written_to_is_passed_over() {
     let world = World::new();
     world.build(&[]);
     if is_root() {
-        leave_out("root may write anywhere; ci/onefile.sh has a read-only mount");
+        leave_out("root may write anywhere; ci/starts.sh has a read-only mount");
         return;
     }
     let (home, temporary) = (world.path("home"), world.path("tmp"));
