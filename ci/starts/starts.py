@@ -269,7 +269,7 @@ def main():
     program = Program(folder, app)
     wrong = globals()[check](program, *more)
     shutil.rmtree(program.room)
-    sys.exit("\n".join(wrong) or 0)
+    sys.exit("\n".join(wrong[:15]) or 0)
 
 
 if __name__ == "__main__":
