@@ -11,7 +11,12 @@ use bundlecp::onefile::{Environment, Invocation, launch};
 pub(crate) fn run(arguments: Vec<OsString>) -> i32 {
     let environment = Environment::new(std::env::vars_os());
     match launch(Invocation::new(arguments, environment)) {
-        Ok(status) => status,
+        Ok(exit) => {
+            if let Some(leftover) = &exit.leftover {
+                let _ = writeln!(std::io::stderr(), "{}", leftover.report());
+            }
+            exit.status
+        }
         // The signal that asked for it has ended the process, if it may.
         Err(error) if error.kind() == ErrorKind::Interrupted => 130,
         Err(error) => {

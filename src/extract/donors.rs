@@ -77,7 +77,7 @@ impl Donors {
             let donors = self.files.get(&content.hash)?;
             donors
                 .iter()
-                .find_map(|donor| sys::open_path(&self.path(donor)).ok())
+                .find_map(|donor| sys::open_plain(&self.path(donor)).ok())
         });
         match opened.map(|file| site.can_share(&file)).transpose()? {
             Some(true) => Ok(Way::Clone),
@@ -151,7 +151,7 @@ impl<'s> Sharer<'s> {
 
     /// Opens a donor that still is what it was, and has the content.
     fn open(&mut self, donor: &Donor, path: &Path, content: &Content) -> Option<File> {
-        let file = sys::open_path(path).ok()?;
+        let file = sys::open_plain(path).ok()?;
         let stat = sys::stat_file(&file).ok()?;
         let is_same = stat.file_type == FileType::File
             && stat.size == donor.size

@@ -36,6 +36,7 @@ pub struct Builder {
     library_path: Option<PathBuf>,
     is_ephemeral: bool,
     may_share: bool,
+    has_own_name: bool,
     pub(super) options: pack::Options,
 }
 
@@ -63,6 +64,7 @@ impl Builder {
             library_path: None,
             is_ephemeral: false,
             may_share: true,
+            has_own_name: false,
             options: pack::Options::default(),
         }
     }
@@ -84,6 +86,13 @@ impl Builder {
     /// it, as they are by default.
     pub fn share(mut self, may_share: bool) -> Self {
         self.may_share = may_share;
+        self
+    }
+
+    /// Calls the program by its own path instead of the name that the executable was called
+    /// by: for Python and others that find their files by it.
+    pub fn own_name(mut self, has_own_name: bool) -> Self {
+        self.has_own_name = has_own_name;
         self
     }
 
@@ -126,6 +135,7 @@ impl Builder {
             library_path: self.library_in(&packing, bundle)?,
             is_ephemeral: self.is_ephemeral,
             may_share: self.may_share,
+            has_own_name: self.has_own_name,
         });
         let mut notes = Vec::new();
         if !options.dry_run {

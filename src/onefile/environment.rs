@@ -17,9 +17,15 @@ pub const ORIGINAL_EXE: &str = "BUNDLECP_ORIGINAL_EXE";
 /// The variables that name folders with libraries, on any platform.
 const LIBRARY_PATHS: [&str; 3] = ["LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LIBPATH"];
 
+/// The variable that tells which folder with libraries was added.
+const LIBRARIES: &str = "BUNDLECP_LIBRARY_PATH";
+
 /// What PyInstaller's programs tell those that they start.
 const PYINSTALLER: &str = "_PYI_";
-const PYINSTALLER_FOLDER: &str = "_MEIPASS2";
+const MEIPASS2: &str = "_MEIPASS2";
+
+/// Variables that name folders which bundles add.
+const FOLDERS: [&str; 3] = [LIBRARIES, "_PYI_APPLICATION_HOME_DIR", MEIPASS2];
 
 /// The variables of a process.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -56,13 +62,6 @@ impl Environment {
         }
     }
 
-    /// Forgets what only the caller says, who has other rights: where files go.
-    pub(super) fn distrust(&mut self) {
-        for name in [super::cache::CACHE_DIR, "XDG_CACHE_HOME", "HOME", "TMPDIR"] {
-            self.remove(name);
-        }
-    }
-
     fn remove(&mut self, name: &str) {
         self.0.retain(|(one, _)| one != name);
     }
@@ -74,6 +73,7 @@ impl Environment {
         let before = self.get(name).map(OsStr::to_owned);
         // A program that starts itself again has it already, and what was before it.
         let is_there = |path: &OsString| std::env::split_paths(path).any(|one| one == folder);
+        self.set(LIBRARIES, folder.as_os_str());
         if before.as_ref().is_some_and(is_there) {
             return;
         }
@@ -97,27 +97,36 @@ impl Environment {
     /// Outside of a bundle nothing changes.
     pub fn restored(&self) -> Self {
         let mut restored = self.clone();
-        let is_pyinstaller = |name: &OsStr| {
-            sys::os_to_bytes(name).starts_with(PYINSTALLER.as_bytes()) || name == PYINSTALLER_FOLDER
-        };
-        let is_bundle =
-            self.get(ORIGINAL_EXE).is_some() || self.0.iter().any(|(name, _)| is_pyinstaller(name));
+        let own: Vec<&OsStr> = FOLDERS.iter().filter_map(|name| self.get(name)).collect();
         for name in LIBRARY_PATHS {
             let kept = format!("{name}_ORIG");
-            match self.get(&kept) {
-                Some(before) => restored.set(name, before),
-                // There was none before the bundle made it.
-                None if is_bundle => restored.remove(name),
-                None => {}
+            match (self.get(&kept), self.get(name)) {
+                (Some(before), _) => restored.set(name, before),
+                (None, Some(now)) => {
+                    // What the bundle put there goes; what is the user's own stays.
+                    let is_own = |path: &PathBuf| own.contains(&path.as_os_str());
+                    let left: Vec<PathBuf> = std::env::split_paths(now)
+                        .filter(|path| !is_own(path))
+                        .collect();
+                    match std::env::join_paths(&left) {
+                        Ok(path) if !left.is_empty() => restored.set(name, path),
+                        _ => restored.remove(name),
+                    }
+                }
+                (None, None) => {}
             }
             restored.remove(&kept);
         }
         restored.remove(ORIGINAL_EXE);
+        restored.remove(LIBRARIES);
+        let is_pyinstaller = |name: &OsStr| {
+            sys::os_to_bytes(name).starts_with(PYINSTALLER.as_bytes()) || name == MEIPASS2
+        };
         restored.0.retain(|(name, _)| !is_pyinstaller(name));
         restored
     }
 
-    /// The absolute path that a variable names, if it does.
+    /// The path that a variable names, if it does.
     pub(super) fn folder(&self, name: &str) -> Option<PathBuf> {
         self.get(name).map(PathBuf::from)
     }
@@ -184,6 +193,8 @@ mod tests {
 
     #[test]
     fn what_pyinstaller_changed_is_put_back() {
+        let user = environment(&[(PATH, "/opt/cuda"), (ORIGINAL_EXE, "/a.run")]);
+        assert_eq!(user.restored(), environment(&[(PATH, "/opt/cuda")]));
         let inside = environment(&[
             (PATH, "/tmp/_MEI1:/usr/x"),
             (&kept(), "/usr/x"),
@@ -195,7 +206,8 @@ mod tests {
             inside.restored(),
             environment(&[(PATH, "/usr/x"), ("HOME", "/h")])
         );
-        let without = environment(&[(PATH, "/tmp/_MEI1"), ("_PYI_ARCHIVE_FILE", "/a")]);
+        let home = "_PYI_APPLICATION_HOME_DIR";
+        let without = environment(&[(PATH, "/tmp/_MEI1"), (home, "/tmp/_MEI1")]);
         assert_eq!(without.restored(), environment(&[]));
     }
 }

@@ -6,12 +6,15 @@ use std::path::Path;
 use crate::dest::Staging;
 use crate::error::{Error, Result};
 use crate::extract::donors::Donors;
-use crate::sys::{self, End, Held, OwnExecutable, Program};
+use crate::sys::{self, End, Held, OwnExecutable, Program, Umask};
 
 use super::cache::{self, Candidate};
-use super::launch::{self, Invocation, Paths};
+use super::launch::{self, Exit, Invocation, Parts};
 use super::trust::{self, Absent, Last};
 use super::unpack::{Rejections, Source};
+
+/// Permission bits that nothing in the folder gets.
+const PRIVATE: u32 = 0o077;
 
 /// Unpacks the bundle. Returns what is to be run, and its folder.
 pub(super) fn prepare(
@@ -20,13 +23,17 @@ pub(super) fn prepare(
     own: &OwnExecutable,
 ) -> Result<(Program, Staging)> {
     let mut rejections = Rejections::default();
+    let _umask = Umask::set(PRIVATE);
     for folder in cache::temporary(&invocation.environment) {
         match unpack_into(source, &folder, &mut rejections)? {
             Some(staging) => {
                 let path = sys::join_bytes(&folder.path, staging.name());
-                let launch = source.launch;
-                let paths = Paths::of(&path, &launch.entry, launch.library_path.as_deref());
-                return Ok((launch::program(&paths, invocation, own), staging));
+                let parts = Parts {
+                    entry: &source.launch.entry,
+                    library_path: source.launch.library_path.as_deref(),
+                    has_own_name: source.launch.has_own_name,
+                };
+                return Ok((launch::program(&path, &parts, invocation, own), staging));
             }
             None => continue,
         }
@@ -53,7 +60,7 @@ fn unpack_into(
     let unpacked = Staging::create(&parent, &folder.path, label).and_then(|staging| {
         let found = source.probe(&staging, &folder.path)?;
         let path = sys::join_bytes(&folder.path, staging.name());
-        source.extract(&staging, &found, &path, &Donors::default())?;
+        source.extract(&staging, &found, &path, (&Donors::default(), PRIVATE))?;
         Ok(staging)
     });
     match unpacked {
@@ -64,7 +71,7 @@ fn unpack_into(
 
 /// Runs the program, and removes its folder. Returns its exit status; a signal that ended
 /// it ends this process as well.
-pub(super) fn run(program: Program, staging: Staging, mut held: Held, own: &Path) -> Result<i32> {
+pub(super) fn run(program: Program, staging: Staging, mut held: Held, own: &Path) -> Result<Exit> {
     if held.has_come() {
         drop(staging);
         held.release();
@@ -76,10 +83,12 @@ pub(super) fn run(program: Program, staging: Staging, mut held: Held, own: &Path
     if let End::Signal(number) = ended {
         sys::die_by(number);
     }
-    removed?;
-    match ended {
-        End::Status(status) => Ok(status),
-        // The signal was one that doesn't end a process.
-        End::Signal(number) => Ok(128 + number),
-    }
+    Ok(Exit {
+        status: match ended {
+            End::Status(status) => status,
+            // The signal was one that doesn't end a process.
+            End::Signal(number) => 128 + number,
+        },
+        leftover: removed.err(),
+    })
 }

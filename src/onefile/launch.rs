@@ -7,14 +7,14 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::bcp;
 use crate::progress::{Progress, Silent, Status};
-use crate::sys::{self, Held, OwnExecutable, Program};
+use crate::sys::{self, FileType, Held, OwnExecutable, Program};
 
-use super::cache::stamp::Stamp;
+use super::cache::stamp::{Head, Stamp};
 use super::cache::{self, Cache, Key, Lease, Look};
 use super::environment::{Environment, ORIGINAL_EXE};
 use super::trust::Absent;
@@ -44,17 +44,27 @@ impl Invocation {
     }
 }
 
+/// What a program came to that ran as a child.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Exit {
+    /// Its exit status.
+    pub status: i32,
+    /// Why something of its folder could not be removed, if so.
+    pub leftover: Option<Error>,
+}
+
 /// Starts the bundle that this process's own executable holds: unpacks it if that is
 /// needed, and becomes the program in it.
 ///
-/// Returns the program's exit status if the bundle is an ephemeral one, whose program runs
-/// as a child, and not at all if that starts. The process must have one thread.
+/// Returns how the program ended if the bundle is an ephemeral one, whose program runs
+/// as a child; otherwise not at all, if it starts. The process must have one thread.
 ///
 /// # Errors
 ///
 /// When the executable holds no bundle, or a damaged one; when no folder can be the cache;
 /// when a signal asked to stop. Nothing half-done is left.
-pub fn launch(invocation: Invocation) -> Result<i32> {
+pub fn launch(invocation: Invocation) -> Result<Exit> {
     sys::hold_standard_streams();
     let own = sys::own_executable();
     let own = own.map_err(|error| Error::io("open", "/proc/self/exe", error))?;
@@ -64,7 +74,11 @@ pub fn launch(invocation: Invocation) -> Result<i32> {
         verify: false,
     };
     if !sys::has_callers_rights() {
-        start.invocation.environment.distrust();
+        // The cache is where its caller can write.
+        let cause =
+            "runs with rights that its caller hasn't (set-user-ID, set-group-ID, capabilities)";
+        let error = Error::new(ErrorKind::PermissionDenied, "start", start.own.path, cause);
+        return Err(error.with_hint("extract it, and give the rights to the program in the folder"));
     }
     start.verify = start
         .invocation
@@ -82,22 +96,20 @@ struct Start {
 }
 
 impl Start {
-    fn run(mut self) -> Result<i32> {
+    fn run(self) -> Result<Exit> {
         let mut present = Present::Adopt;
         if let Some(lease) = self.find()? {
             let is_settled = lease.stamp.head.is_settled || is_of_this_run(&lease);
             if !self.verify && is_settled {
-                let failed = self.become_program(*lease);
-                if !is_gone(&failed) {
+                let failed = self.become_program(&lease);
+                if !is_gone(&lease) {
                     return Err(failed);
                 }
-                present = Present::Replace;
             } else if self.is_intact(&lease)? {
                 Stamp::settle(&lease.dir);
-                return Err(self.become_program(*lease));
-            } else {
-                present = Present::Replace;
+                return Err(self.become_program(&lease));
             }
+            present = Present::Replace(lease.identity);
         }
         let (index, launch, _) = locate::read(&self.own.file, &self.own.path)?;
         let held = Held::stop_signals();
@@ -115,7 +127,7 @@ impl Start {
         let candidates = cache::candidates(&self.invocation.environment);
         let lease = unpack::unpack(&source, &candidates, present)?;
         drop(held);
-        Err(self.become_program(*lease))
+        Err(self.become_program(&lease))
     }
 
     /// Looks for the bundle in every folder that can be the cache.
@@ -147,16 +159,18 @@ impl Start {
     }
 
     /// Becomes the program of a bundle; returns why that failed.
-    fn become_program(&mut self, lease: Lease) -> Error {
+    fn become_program(&self, lease: &Lease) -> Error {
         lease.stamp.touch();
-        let head = &lease.stamp.head;
-        let library_path = head.library_path.as_deref();
-        let paths = Paths::of(&lease.path, &head.entry, library_path);
-        let program = program(&paths, &self.invocation, &self.own);
-        if let Err(error) = sys::keep_over_exec(lease.dir) {
-            return Error::io("lock", &lease.path, error);
+        let program = program(
+            &lease.path,
+            &Parts::from(&lease.stamp.head),
+            &self.invocation,
+            &self.own,
+        );
+        match sys::keep_over_exec(&lease.dir) {
+            Ok(_kept) => Error::io("start", &program.path, sys::exec(&program)),
+            Err(error) => Error::io("lock", &lease.path, error),
         }
-        Error::io("start", &program.path, sys::exec(&program))
     }
 }
 
@@ -174,45 +188,56 @@ fn is_of_this_run(lease: &Lease) -> bool {
     boot == [0; 16] || sys::boot_id() == Some(boot)
 }
 
-/// Whether the program isn't there, or can't be run any more.
-fn is_gone(error: &Error) -> bool {
-    let kind = error.kind();
-    kind == ErrorKind::NotFound || kind == ErrorKind::PermissionDenied
+/// Whether the program of a bundle isn't there, or nobody may run it any more.
+fn is_gone(lease: &Lease) -> bool {
+    let program = sys::join_bytes(&lease.path, &lease.stamp.head.entry);
+    let is_one = |stat: sys::Stat| stat.file_type == FileType::File && stat.mode & 0o100 != 0;
+    !sys::stat_path(&program).is_ok_and(is_one)
 }
 
-/// Where a bundle's parts are.
-pub(super) struct Paths {
-    entry: PathBuf,
-    libraries: Option<PathBuf>,
+/// What of a bundle's folder becomes a program, and how.
+pub(super) struct Parts<'p> {
+    pub entry: &'p [u8],
+    pub library_path: Option<&'p [u8]>,
+    /// It is called by its own path.
+    pub has_own_name: bool,
 }
 
-impl Paths {
-    pub(super) fn of(folder: &Path, entry: &[u8], library_path: Option<&[u8]>) -> Self {
+impl<'p> From<&'p Head> for Parts<'p> {
+    fn from(head: &'p Head) -> Self {
         Self {
-            entry: sys::join_bytes(folder, entry),
-            libraries: library_path.map(|path| sys::join_bytes(folder, path)),
+            entry: &head.entry,
+            library_path: head.library_path.as_deref(),
+            has_own_name: head.has_own_name,
         }
     }
 }
 
-/// What the process becomes.
-pub(super) fn program(paths: &Paths, invocation: &Invocation, own: &OwnExecutable) -> Program {
+/// What the process becomes, of the bundle in `folder`.
+pub(super) fn program(
+    folder: &Path,
+    parts: &Parts<'_>,
+    invocation: &Invocation,
+    own: &OwnExecutable,
+) -> Program {
+    let path = sys::join_bytes(folder, parts.entry);
     let mut environment = invocation.environment.clone();
     environment.set(ORIGINAL_EXE, own.path.as_os_str());
-    if let Some(folder) = &paths.libraries {
-        environment.add_library_path(folder);
+    if let Some(libraries) = parts.library_path {
+        environment.add_library_path(&sys::join_bytes(folder, libraries));
     }
     let mut arguments = invocation.arguments.clone();
+    if arguments.is_empty() {
+        arguments.push(path.clone().into_os_string());
+    }
     // A program that can't ask the system where it is looks at the name it is called by.
-    if !own.is_told || arguments.is_empty() {
-        arguments.truncate(arguments.len().max(1));
-        match arguments.first_mut() {
-            Some(name) => *name = paths.entry.clone().into_os_string(),
-            None => arguments.push(paths.entry.clone().into_os_string()),
-        }
+    if (!own.is_told || parts.has_own_name)
+        && let Some(name) = arguments.first_mut()
+    {
+        *name = path.clone().into_os_string();
     }
     Program {
-        path: paths.entry.clone(),
+        path,
         arguments,
         environment: environment.into_variables(),
     }

@@ -25,6 +25,8 @@ pub struct Onefile {
     pub is_ephemeral: bool,
     /// Whether files that another version in the cache has as well may be shared with it.
     pub may_share: bool,
+    /// Whether the program is called by its own path, not as the executable was.
+    pub has_own_name: bool,
 }
 
 /// Finds what the executable at `path` holds.
@@ -45,6 +47,7 @@ pub fn locate(path: &Path) -> Result<Onefile> {
         library_path: launch.library_path.as_deref().map(to_path),
         is_ephemeral: launch.is_ephemeral,
         may_share: launch.may_share,
+        has_own_name: launch.has_own_name,
     })
 }
 

@@ -1,8 +1,8 @@
 //! Self-extracting executables: one file that starts like the folder that it was
 //! made from.
 //!
-//! [`Builder`] puts a `.bcp` behind the stub, a small program; [`locate`] finds it
-//! again. When the file is run, the stub [launches](launch) it: it unpacks the
+//! [`Builder`] puts a `.bcp` behind the stub, a small program; [`locate()`] finds it
+//! again. When the file is run, the stub [launches](launch()) it: it unpacks the
 //! bundle once into a private [cache], verified and whole or not at all, and
 //! becomes the program in there. Every later start finds the cache, takes part in
 //! the lock that keeps it, and becomes the program at once.
@@ -24,5 +24,5 @@ pub use crate::sys::arguments;
 pub use build::{Builder, Outcome};
 pub use environment::{Environment, ORIGINAL_EXE, run_outside};
 pub use from_pyinstaller::from_pyinstaller;
-pub use launch::{Invocation, launch};
+pub use launch::{Exit, Invocation, launch};
 pub use locate::{Onefile, locate};

@@ -65,6 +65,7 @@ pub(super) fn open(path: &Path, last: Last, absent: Absent) -> Result<Dir, Refus
     let mut walk = Walk {
         own: sys::effective_user(),
         trusted: root_stat.uid,
+        is_below_sticky: false,
         at: root,
         shown: PathBuf::from("/"),
         left: names_of(sys::os_to_bytes(path.as_os_str())),
@@ -88,8 +89,11 @@ fn names_of(path: &[u8]) -> VecDeque<Vec<u8>> {
 
 struct Walk {
     own: u32,
-    /// Who owns the root folder, and so could change everything.
+    /// Who owns the root folder, and so could change everything. In a name space of users
+    /// that is whoever isn't known there: others are called the same, so it counts only for
+    /// folders that nobody else can have put where they are.
     trusted: u32,
+    is_below_sticky: bool,
     at: Dir,
     /// Where it is, for messages.
     shown: PathBuf,
@@ -141,7 +145,7 @@ impl Walk {
     fn follow(&mut self, name: &[u8], link: &Stat) -> Result<(), Refused> {
         let shown = sys::join_bytes(&self.shown, name);
         let shown = escape_path(&shown);
-        if !self.is_trusted(link.uid) {
+        if link.uid != self.own && link.uid != 0 {
             let cause = format!("`{shown}` is a link that belongs to user {}", link.uid);
             return Err(Refused::because(cause));
         }
@@ -163,7 +167,7 @@ impl Walk {
     }
 
     /// Whether what is in a folder stays what it is, and whether it is only ours.
-    fn check(&self, stat: &Stat, is_private: bool) -> Result<(), Refused> {
+    fn check(&mut self, stat: &Stat, is_private: bool) -> Result<(), Refused> {
         let shown = escape_path(&self.shown);
         let is_owned = match is_private {
             true => stat.uid == self.own,
@@ -175,8 +179,10 @@ impl Walk {
                 stat.uid
             )));
         }
+        let is_open = stat.mode & WRITABLE_BY_OTHERS != 0;
         let is_sticky = stat.mode & STICKY != 0 && !is_private;
-        match stat.mode & WRITABLE_BY_OTHERS != 0 && !is_sticky {
+        self.is_below_sticky |= is_open && is_sticky;
+        match is_open && !is_sticky {
             true => Err(Refused::because(format!(
                 "`{shown}` is writable by others (mode {:04o})",
                 stat.mode
@@ -186,7 +192,7 @@ impl Walk {
     }
 
     fn is_trusted(&self, uid: u32) -> bool {
-        uid == self.own || uid == 0 || uid == self.trusted
+        uid == self.own || uid == 0 || (uid == self.trusted && !self.is_below_sticky)
     }
 
     fn failed(&self, operation: &str, name: &[u8], error: &io::Error) -> Refused {

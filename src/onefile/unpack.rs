@@ -2,16 +2,19 @@
 //! it, whole or not at all.
 
 use std::fs::File;
+use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::dest::{self, Staging};
 use crate::error::{Error, ErrorKind, Result};
 use crate::extract::donors::Donors;
 use crate::extract::{self, unpack as archive};
 use crate::format::bcp::{Index, Launch};
+use crate::pool;
 use crate::probe::{self, Capabilities, Scope};
-use crate::progress::Progress;
-use crate::sys::{self, FileType};
+use crate::progress::{Counters, Phase, Progress, Total};
+use crate::sys::{self, Umask};
 use crate::text::escape_path;
 
 use super::cache::stamp::{self, Head, Record};
@@ -19,7 +22,7 @@ use super::cache::{self, Cache, Candidate, Key, Lease, Look};
 use super::trust::{Absent, Refused};
 
 /// Permission bits that nothing in a cache gets: nobody else may write there.
-const UMASK: u32 = 0o022;
+pub(super) const UMASK: u32 = 0o022;
 
 /// The operation of errors whose cause is a sentence about a folder.
 const PROBED: &str = "use";
@@ -38,8 +41,8 @@ pub(super) struct Source<'s> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Present {
     Adopt,
-    /// It was found to be damaged.
-    Replace,
+    /// The folder of this device and number was found to be damaged; another will do.
+    Replace((u64, u64)),
 }
 
 /// Unpacks into the first of `candidates` that can hold the bundle, or adopts what another
@@ -50,6 +53,8 @@ pub(super) fn unpack(
     present: Present,
 ) -> Result<Box<Lease>> {
     let key = Key::of(&source.index.root_hash);
+    // Else the caller's might keep this user itself out.
+    let _umask = Umask::set(UMASK);
     let mut rejections = Rejections::default();
     for candidate in candidates {
         let cache = match Cache::open(&candidate.path, Absent::Make) {
@@ -128,22 +133,48 @@ fn reason(error: &Error, path: &Path) -> String {
 
 impl Source<'_> {
     fn unpack_into(&self, cache: &Cache, key: &Key, present: Present) -> Result<Box<Lease>> {
-        let locked = cache.lock(key);
-        let _lock = locked.map_err(|error| Error::io("lock", &cache.path, error))?;
+        let lock = self.lock(cache, key)?;
         let unpacked = self.unpack_locked(cache, key, present);
         if unpacked.is_err() {
             // A folder that can't hold the bundle is left without a trace of it.
             cache.remove_lock(key);
         }
-        unpacked
+        // Others needn't wait for what follows.
+        drop(lock);
+        if let Ok(Unpacked::Now(_)) = &unpacked {
+            dest::sweep_for(&cache.dir, key.name());
+            cache::evict(cache, key);
+        }
+        unpacked.map(Unpacked::into_lease)
     }
 
-    fn unpack_locked(&self, cache: &Cache, key: &Key, present: Present) -> Result<Box<Lease>> {
+    /// Waits until nobody else unpacks or removes the bundle, or a signal asks to stop.
+    fn lock(&self, cache: &Cache, key: &Key) -> Result<Option<File>> {
+        const PAUSE: Duration = Duration::from_millis(5);
+        let status = Counters::default().status(Phase::Extracting, Total::default());
+        loop {
+            match cache.try_lock(key) {
+                Ok(Some(lock)) => return Ok(Some(lock)),
+                Ok(None) => {}
+                // What is published is complete all the same.
+                Err(error) if sys::lacks_locks(&error) => return Ok(None),
+                Err(error) => return Err(Error::io("lock", &cache.path, error)),
+            }
+            if self.progress.report(&status).is_break() {
+                return Err(pool::interruption());
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    fn unpack_locked(&self, cache: &Cache, key: &Key, present: Present) -> Result<Unpacked> {
         let failed = |operation, error| Error::io(operation, &cache.path, error);
         let root_hash = &self.index.root_hash;
         let look = cache.look(key, root_hash);
         let stands = match look.map_err(|error| failed("read", error))? {
-            Look::Ready(lease) if present == Present::Adopt => return Ok(lease),
+            Look::Ready(lease) if present != Present::Replace(lease.identity) => {
+                return Ok(Unpacked::Before(lease));
+            }
             Look::Absent => false,
             Look::Ready(_) | Look::Damaged(_) => true,
         };
@@ -154,29 +185,17 @@ impl Source<'_> {
             true => cache::donors(cache, key),
             false => Donors::default(),
         };
-        self.extract(&staging, &found, &path, &donors)?;
+        self.extract(&staging, &found, &path, (&donors, UMASK))?;
         let head = self.head();
         self.stamp(&staging, &head)
             .map_err(|error| Error::io("write", &path, error))?;
-        if stands {
-            let aside = dest::forgotten_name(key.name());
-            let moved = sys::rename_new(&cache.dir, key.name(), &cache.dir, &aside);
-            moved.map_err(|error| failed("replace the damaged bundle in", error))?;
+        publish(staging, cache, key, stands).map_err(|error| failed("write to", error))?;
+        match cache.look(key, root_hash) {
+            Ok(Look::Ready(lease)) => Ok(Unpacked::Now(lease)),
+            Ok(Look::Absent) => Err(unstable(&path, "it vanished at once")),
+            Ok(Look::Damaged(cause)) => Err(unstable(&path, &cause)),
+            Err(error) => Err(failed("read", error)),
         }
-        let published = staging.publish_as(key.name());
-        let published = published.map_err(|error| failed("write to", error))?;
-        // Its own lock would be in the way of the shared one.
-
-        let lease = match cache.look(key, root_hash) {
-            Ok(Look::Ready(lease)) => lease,
-            Ok(Look::Absent) => return Err(unstable(&path, "it vanished at once")),
-            Ok(Look::Damaged(cause)) => return Err(unstable(&path, &cause)),
-            Err(error) => return Err(failed("read", error)),
-        };
-        // What is in use goes when the next one sweeps.
-        dest::sweep_for(&cache.dir, key.name());
-        cache::evict(cache, key);
-        Ok(lease)
     }
 
     /// Whether the folder can hold the bundle and run it.
@@ -214,21 +233,19 @@ impl Source<'_> {
         staging: &Staging,
         found: &Capabilities,
         path: &Path,
-        donors: &Donors,
+        (donors, umask): (&Donors, u32),
     ) -> Result<()> {
         let destination = archive::Destination {
             staging,
             found,
             path,
             parent: path.parent().unwrap_or(path),
-            umask: UMASK,
+            umask,
             donors,
         };
         let options = extract::Options::default();
         let archive = (self.file, self.path, self.index);
-        archive::unpack(archive, &destination, &options, self.progress)?;
-        // Nothing said how the folder itself should be.
-        sys::set_dir_mode(staging.dir(), 0o755).map_err(|error| Error::io("write", path, error))
+        archive::unpack(archive, &destination, &options, self.progress).map(drop)
     }
 
     fn head(&self) -> Head {
@@ -238,15 +255,15 @@ impl Source<'_> {
         let mut head = Head::new(self.index.root_hash, bytes, sys::boot_id());
         head.entry = self.launch.entry.clone();
         head.library_path = self.launch.library_path.clone();
+        head.has_own_name = self.launch.has_own_name;
         head.label = name[..name.len().min(255)].to_vec();
         head
     }
 
     /// Writes down what everything looks like.
-    fn stamp(&self, staging: &Staging, head: &Head) -> std::io::Result<()> {
+    fn stamp(&self, staging: &Staging, head: &Head) -> io::Result<()> {
         let manifest = &self.index.layout.manifest;
-        let mut folders = Vec::new();
-        let mut others = Vec::with_capacity(manifest.entries.len());
+        let mut records = Vec::with_capacity(manifest.entries.len());
         for entry in &manifest.entries {
             let stat = sys::stat_at(staging.dir(), &entry.member.path)?;
             let content = entry
@@ -254,18 +271,49 @@ impl Source<'_> {
                 .map(|number| &manifest.contents[number as usize]);
             let whole = content.filter(|content| content.extents.is_none());
             let hash = whole.map_or([0; 32], |content| content.hash);
-            let record = Record::new(entry.member.path.clone(), &stat, hash);
-            match stat.file_type {
-                FileType::Dir => folders.push(record),
-                _ => others.push(record),
-            }
+            records.push(Record::new(entry.member.path.clone(), &stat, hash));
         }
-        folders.append(&mut others);
         if sys::boot_id().is_none() {
             // Later nobody could tell that the system was started again meanwhile.
             sys::sync_filesystem(staging.dir())?;
         }
-        stamp::write(staging.dir(), head, &folders)
+        stamp::write(staging.dir(), head, records)
+    }
+}
+
+/// A bundle in the cache, unpacked now or found there.
+enum Unpacked {
+    Now(Box<Lease>),
+    Before(Box<Lease>),
+}
+
+impl Unpacked {
+    fn into_lease(self) -> Box<Lease> {
+        match self {
+            Self::Now(lease) | Self::Before(lease) => lease,
+        }
+    }
+}
+
+/// Gives what is complete its name. What `stands` there is swapped with it, or moved aside
+/// where that can't be; who runs from it keeps it, and a later sweep removes it.
+fn publish(staging: Staging, cache: &Cache, key: &Key, stands: bool) -> io::Result<()> {
+    let staging = match stands {
+        false => staging,
+        true => match staging.swap_with(key.name()) {
+            Ok(()) => return Ok(()),
+            Err((staging, error)) if sys::lacks_flag(&error) => {
+                let aside = dest::forgotten_name(key.name());
+                sys::rename_new(&cache.dir, key.name(), &cache.dir, &aside)?;
+                staging
+            }
+            Err((_, error)) => return Err(error),
+        },
+    };
+    match staging.publish_as(key.name()) {
+        // Without locks another start may have been faster: its bundle is as good.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        published => published,
     }
 }
 

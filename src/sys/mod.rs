@@ -40,6 +40,8 @@ pub(crate) use fallback::*;
 #[cfg(windows)]
 mod windows;
 #[cfg(windows)]
+pub use windows::arguments;
+#[cfg(windows)]
 pub(crate) use windows::*;
 
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -81,10 +81,11 @@ pub(crate) fn effective_user() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-/// Whether this process has rights that its caller hasn't, so that the caller's
-/// variables tell nothing.
+/// Whether this process has no rights that its caller hasn't: else what the caller says, and
+/// what the caller can write to, is not to be trusted.
 pub(crate) fn has_callers_rights() -> bool {
-    rustix::process::geteuid() == rustix::process::getuid()
+    !raw::has_more_rights()
+        && rustix::process::geteuid() == rustix::process::getuid()
         && rustix::process::getegid() == rustix::process::getgid()
 }
 
@@ -155,11 +156,13 @@ pub(crate) fn open_for_lookup(dir: &Dir, name: &[u8]) -> io::Result<Dir> {
     Ok(Dir(fd))
 }
 
-/// Whether some process's program, or a file that it has mapped, is below `folder`.
+/// Whether some process's program, a file that it has mapped, the script that it runs or the
+/// folder that it works in is below `folder`.
 pub(crate) fn is_run_from(folder: &Path) -> bool {
     let Ok(processes) = std::fs::read_dir("/proc") else {
         return false;
     };
+    let folder = std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
     let mut prefix = folder.as_os_str().as_bytes().to_vec();
     prefix.push(b'/');
     let finder = memchr::memmem::Finder::new(&prefix);
@@ -168,8 +171,12 @@ pub(crate) fn is_run_from(folder: &Path) -> bool {
         .flatten()
         .filter(|entry| is_number(&entry.file_name()));
     processes.any(|process| {
-        let maps = std::fs::read(process.path().join("maps"));
-        maps.is_ok_and(|maps| finder.find(&maps).is_some())
+        let has = |bytes: io::Result<Vec<u8>>| bytes.is_ok_and(|b| finder.find(&b).is_some());
+        let path = process.path();
+        let works_in = std::fs::read_link(path.join("cwd"));
+        has(std::fs::read(path.join("maps")))
+            || has(std::fs::read(path.join("cmdline")))
+            || works_in.is_ok_and(|at| at.starts_with(&folder))
     })
 }
 
@@ -182,9 +189,9 @@ pub(crate) fn try_share_dir(dir: &Dir) -> io::Result<bool> {
     }
 }
 
-/// Takes the lock on `file` alone, after whoever has it; a signal ends the waiting.
-pub(crate) fn lock_file(file: &File) -> io::Result<()> {
-    Ok(rustix::fs::flock(file, FlockOperation::LockExclusive)?)
+/// Whether an error says that there are no locks where a file is.
+pub(crate) fn lacks_locks(error: &io::Error) -> bool {
+    super::is_unsupported(error) || error.raw_os_error() == Some(libc::ENOLCK)
 }
 
 /// Takes the lock on `file` alone; `false` if somebody has it.
@@ -221,15 +228,30 @@ pub(crate) const CACHES: &str = ".cache";
 /// Folders that everybody may write to.
 pub(crate) const TEMPORARY: [&str; 2] = ["/var/tmp", "/tmp"];
 
-/// Keeps `dir` open, with the lock on it, in the program that this process becomes: at
-/// a number that programs don't reckon with.
-pub(crate) fn keep_over_exec(dir: Dir) -> io::Result<()> {
+/// Keeps `dir` open, with the lock on it, in the program that this process becomes, at a
+/// number that programs don't reckon with; until the result is dropped.
+pub(crate) fn keep_over_exec(dir: &Dir) -> io::Result<Dir> {
     const FIRST: i32 = 100;
     // A limit below that leaves any number.
     let kept = fcntl_dupfd_cloexec(&dir.0, FIRST).or_else(|_| fcntl_dupfd_cloexec(&dir.0, 3))?;
     fcntl_setfd(&kept, FdFlags::empty())?;
-    std::mem::forget(kept);
-    Ok(())
+    Ok(Dir(kept))
+}
+
+/// Gives new files of this process the permission bits that they are made with, less
+/// `bits`, until the result is dropped.
+pub(crate) struct Umask(rustix::fs::Mode);
+
+impl Umask {
+    pub(crate) fn set(bits: u32) -> Self {
+        Self(rustix::process::umask(Mode::from_raw_mode(bits as _)))
+    }
+}
+
+impl Drop for Umask {
+    fn drop(&mut self) {
+        rustix::process::umask(self.0);
+    }
 }
 
 /// Holds back the signals that ask to stop, in this thread and those it starts, until
@@ -281,6 +303,7 @@ pub(crate) enum End {
 /// `lock` open, and is waited for. The process must have one thread.
 pub(crate) fn run_child(mut program: Program, lock: &Dir, held: &mut Held) -> io::Result<End> {
     let all: Vec<i32> = (1..32)
+        .chain(real_time())
         .filter(|number| !is_synchronous(*number) && !raw::is_ignored(*number))
         .chain([libc::SIGCHLD])
         .collect();
@@ -289,18 +312,39 @@ pub(crate) fn run_child(mut program: Program, lock: &Dir, held: &mut Held) -> io
     // The child has the signals as the caller had them.
     let before = held.before;
     held.is_released = true;
+    // Where the caller ignores it, nobody would tell of the child's end.
+    let ignores_children = raw::is_ignored(libc::SIGCHLD);
+    raw::by_default(libc::SIGCHLD);
+    let lock = keep_over_exec(lock)?;
     match raw::fork()? {
         Forked::Child => {
+            if ignores_children {
+                raw::ignore(libc::SIGCHLD);
+            }
             before.set();
-            let _ = fcntl_setfd(&lock.0, FdFlags::empty());
-            adopt_sockets(&mut program.environment);
+            adopt(&mut program.environment);
             let error = exec(&program);
             // 126 and 127 are what shells say.
             let status = 126 + i32::from(error.kind() == io::ErrorKind::NotFound);
             raw::exit_now(status);
         }
-        Forked::Parent(child) => Ok(watch(child, &all)),
+        Forked::Parent(child) => {
+            drop(lock);
+            Ok(watch(child, &all))
+        }
     }
+}
+
+/// Signals without a meaning of their own.
+#[cfg(target_os = "linux")]
+fn real_time() -> std::ops::RangeInclusive<i32> {
+    libc::SIGRTMIN()..=libc::SIGRTMAX()
+}
+
+/// Signals without a meaning of their own: there are none.
+#[cfg(not(target_os = "linux"))]
+fn real_time() -> std::ops::Range<i32> {
+    0..0
 }
 
 /// Signals that say what this process itself did, or can't be held back.
@@ -310,7 +354,6 @@ fn is_synchronous(number: i32) -> bool {
         libc::SIGBUS,
         libc::SIGFPE,
         libc::SIGILL,
-        libc::SIGABRT,
         libc::SIGTRAP,
         libc::SIGSYS,
         libc::SIGKILL,
@@ -319,13 +362,27 @@ fn is_synchronous(number: i32) -> bool {
     .contains(&number)
 }
 
+/// Signals that the terminal sends to the whole of its foreground, the child included.
+fn is_of_the_terminal(number: i32) -> bool {
+    [
+        libc::SIGINT,
+        libc::SIGQUIT,
+        libc::SIGTSTP,
+        libc::SIGTTIN,
+        libc::SIGTTOU,
+        libc::SIGWINCH,
+    ]
+    .contains(&number)
+}
+
 /// What systemd passes to a process is meant for this one.
-fn adopt_sockets(environment: &mut [(OsString, OsString)]) {
+fn adopt(environment: &mut [(OsString, OsString)]) {
     let process = |id: i32| OsString::from(id.to_string());
     let parent = rustix::process::getppid().map_or(0, |id| id.as_raw_nonzero().get());
     let own = rustix::process::getpid().as_raw_nonzero().get();
     for (name, value) in environment {
-        if name == OsStr::new("LISTEN_PID") && *value == process(parent) {
+        let is_passed = name == OsStr::new("LISTEN_PID") || name == OsStr::new("WATCHDOG_PID");
+        if is_passed && *value == process(parent) {
             *value = process(own);
         }
     }
@@ -335,31 +392,43 @@ fn adopt_sockets(environment: &mut [(OsString, OsString)]) {
 fn watch(child: i32, all: &Signals) -> End {
     loop {
         match all.wait() {
-            (libc::SIGCHLD, _) => match raw::ask(child) {
-                Ended::Exited(status) => return End::Status(status),
-                Ended::Signaled(number) => return End::Signal(number),
-                Ended::Stopped => {
-                    // Whoever waits for this process sees it stop as well.
-                    raw::send(
-                        rustix::process::getpid().as_raw_nonzero().get(),
-                        libc::SIGSTOP,
-                    );
-                    raw::send(child, libc::SIGCONT);
+            (libc::SIGCHLD, _) => {
+                if let Some(end) = ended(child) {
+                    return end;
                 }
-                Ended::Nothing => {}
-            },
-            // The terminal sends its signals to the child as well.
-            (_, false) => {}
-            (number, true) => raw::send(child, number),
+            }
+            (number, false) if is_of_the_terminal(number) => {}
+            (number, _) => raw::send(child, number),
         }
     }
 }
 
+/// How `child` ended, if it did: one signal may tell of several children, those included
+/// that the first process of a container inherits.
+fn ended(child: i32) -> Option<End> {
+    let own = rustix::process::getpid().as_raw_nonzero().get();
+    while let Some((process, what)) = raw::ask() {
+        match what {
+            _ if process != child => {}
+            Ended::Exited(status) => return Some(End::Status(status)),
+            Ended::Signaled(number) => return Some(End::Signal(number)),
+            // By the terminal: whoever waits for this process sees it stop as well.
+            Ended::Stopped(libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU) => {
+                raw::send(own, libc::SIGSTOP);
+                raw::send(child, libc::SIGCONT);
+            }
+            Ended::Stopped(_) | Ended::Nothing => {}
+        }
+    }
+    None
+}
+
 /// Ends this process by `number`, as its child ended.
 pub(crate) fn die_by(number: i32) {
+    let core = rustix::process::getrlimit(rustix::process::Resource::Core);
     let no_core = rustix::process::Rlimit {
         current: Some(0),
-        maximum: None,
+        ..core
     };
     // The child's own core is the one to look at.
     let _ = rustix::process::setrlimit(rustix::process::Resource::Core, no_core);

@@ -147,28 +147,23 @@ pub(super) fn is_ignored(number: i32) -> bool {
 pub(super) enum Ended {
     Exited(i32),
     Signaled(i32),
-    Stopped,
+    Stopped(i32),
     Nothing,
 }
 
-/// Asks what became of `child`, without waiting.
-pub(super) fn ask(child: i32) -> Ended {
+/// Asks which child something became of, and what, without waiting.
+pub(super) fn ask() -> Option<(i32, Ended)> {
     let mut status = 0;
     // SAFETY: `status` is this function's own.
-    let found = unsafe { libc::waitpid(child, &mut status, libc::WNOHANG | libc::WUNTRACED) };
-    if found != child {
-        return Ended::Nothing;
-    }
-    if libc::WIFEXITED(status) {
-        return Ended::Exited(libc::WEXITSTATUS(status));
-    }
-    if libc::WIFSTOPPED(status) {
-        return Ended::Stopped;
-    }
-    match libc::WIFSIGNALED(status) {
-        true => Ended::Signaled(libc::WTERMSIG(status)),
-        false => Ended::Nothing,
-    }
+    let found = unsafe { libc::waitpid(-1, &mut status, libc::WNOHANG | libc::WUNTRACED) };
+    let what = match status {
+        _ if found <= 0 => return None,
+        status if libc::WIFEXITED(status) => Ended::Exited(libc::WEXITSTATUS(status)),
+        status if libc::WIFSTOPPED(status) => Ended::Stopped(libc::WSTOPSIG(status)),
+        status if libc::WIFSIGNALED(status) => Ended::Signaled(libc::WTERMSIG(status)),
+        _ => Ended::Nothing,
+    };
+    Some((found, what))
 }
 
 /// Sends a signal.
@@ -177,10 +172,31 @@ pub(super) fn send(process: i32, number: i32) {
     unsafe { libc::kill(process, number) };
 }
 
+/// Ignores a signal.
+pub(super) fn ignore(number: i32) {
+    // SAFETY: no handler of this program's is set.
+    unsafe { libc::signal(number, libc::SIG_IGN) };
+}
+
 /// Gives a signal its usual meaning.
 pub(super) fn by_default(number: i32) {
     // SAFETY: no handler of this program's is set.
     unsafe { libc::signal(number, libc::SIG_DFL) };
+}
+
+/// Whether the system started this program with rights that its caller hasn't, capabilities
+/// of its file included.
+#[cfg(target_os = "linux")]
+pub(super) fn has_more_rights() -> bool {
+    // SAFETY: reads a number that the system passed to this process.
+    unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
+}
+
+/// Whether the system started this program with rights that its caller hasn't, as far as
+/// ids don't tell.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn has_more_rights() -> bool {
+    false
 }
 
 #[cfg(target_os = "linux")]

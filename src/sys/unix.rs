@@ -118,6 +118,13 @@ pub(crate) fn open_file(dir: &Dir, name: &[u8]) -> io::Result<File> {
     Ok(File::from(fd))
 }
 
+/// Opens what is at `path`, and no link, for reading; a FIFO does not block.
+pub(crate) fn open_plain(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let fd = retry(|| rustix::fs::openat(CWD, path, flags, Mode::empty()))?;
+    Ok(File::from(fd))
+}
+
 /// Opens the existing regular file `name` for writing.
 pub(crate) fn open_file_for_write(dir: &Dir, name: &[u8]) -> io::Result<File> {
     let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;

@@ -20,6 +20,7 @@ use std::sync::OnceLock;
 use super::{Extent, FileType, Isolation, Listed, Space, Stat};
 
 mod convert;
+mod process;
 mod xattrs;
 use convert::{
     ERROR_ACCESS_DENIED, ERROR_DIRECTORY, ERROR_INVALID_NAME, ERROR_SHARING_VIOLATION,
@@ -30,6 +31,8 @@ pub(crate) use convert::{
     bytes_to_path, error_name, is_bad_name, is_not_a_real_dir, is_unsupported, join_bytes,
     os_to_bytes,
 };
+pub use process::arguments;
+pub(crate) use process::*;
 pub(crate) use xattrs::{
     dir_xattrs, file_xattrs, is_mount_point, remove_dir_xattr, set_dir_xattr, set_file_xattr,
 };
@@ -289,6 +292,11 @@ pub(crate) fn set_file_mode(file: &File, mode: u32) -> io::Result<()> {
 /// Sets the mode of an open directory, which has none here.
 pub(crate) fn set_dir_mode(_dir: &Dir, _mode: u32) -> io::Result<()> {
     unsupported()
+}
+
+/// Gives the file at the absolute `path` the second name `name`.
+pub(crate) fn link_path(path: &Path, dir: &Dir, name: &[u8]) -> io::Result<()> {
+    fs::hard_link(path, join_bytes(&dir.path, name))
 }
 
 /// Sets the mode of the directory `name` so that it can be opened.

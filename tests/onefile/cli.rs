@@ -251,7 +251,7 @@ fn outside_programs_get_the_variables_as_they_were() {
         world.scratch.root(),
         &["clean-env", "--", "no-such-program"],
     );
-    assert_eq!(ran.status, 2);
+    assert_eq!(ran.status, 127, "as env says it");
     assert!(
         ran.stderr.contains("clean-env `no-such-program`"),
         "{}",

@@ -149,3 +149,51 @@ fn a_damaged_one_leaves_nothing() {
     assert_eq!((started.status, started.stdout.as_str()), (Some(4), ""));
     assert_eq!(left(&world), Vec::<String>::new());
 }
+
+#[test]
+fn its_folder_is_nobody_elses() {
+    let world = world();
+    let script = "stat -c %a \"$(dirname \"$(dirname \"$(readlink /proc/$$/exe)\")\")\"";
+    assert_eq!(world.sh(script).printed(), "700");
+}
+
+#[test]
+fn a_caller_that_ignores_its_children_is_no_trap() {
+    let world = world();
+    let script = format!(
+        "trap '' CHLD; exec '{}' -c 'exit 3'",
+        world.path("app.run").display()
+    );
+    let mut command = std::process::Command::new("/bin/sh");
+    command
+        .args(["-c", &script])
+        .env("BUNDLECP_CACHE_DIR", world.path("cache"));
+    assert_eq!(Started::from(command.output().unwrap()).status, Some(3));
+    assert_eq!(left(&world), Vec::<String>::new());
+}
+
+#[test]
+fn a_program_that_was_stopped_and_goes_on_is_waited_for() {
+    let world = world();
+    let script = "sh -c 'sleep 0.2; kill -CONT $PPID' & kill -STOP $$; exit 7";
+    assert_eq!(world.sh(script).status, Some(7));
+}
+
+#[test]
+fn what_the_system_sends_to_the_process_alone_reaches_the_program() {
+    let world = world();
+    // An alarm that was set before the start rings here.
+    let script = format!(
+        "import os, signal; signal.alarm(1); os.execv('{0}', ['{0}', '-c', \
+         \"trap 'exit 9' ALRM; while :; do sleep 0.05; done\"])",
+        world.path("app.run").display()
+    );
+    let mut command = std::process::Command::new("python3");
+    command
+        .args(["-c", &script])
+        .env("BUNDLECP_CACHE_DIR", world.path("cache"));
+    match command.output() {
+        Ok(output) => assert_eq!(Started::from(output).status, Some(9)),
+        Err(_) => crate::common::leave_out("there is no python3"),
+    }
+}

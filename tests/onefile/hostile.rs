@@ -68,7 +68,7 @@ fn folders_that_others_could_have_prepared_are_not_used() {
     });
     refuses("a file", |world| file(world.path("bad"), "x"));
     refuses("a link in a circle", |world| {
-        link(world.path("bad"), b"bad")
+        link(world.path("bad"), b"bad");
     });
 }
 
@@ -341,5 +341,67 @@ fn the_stub_alone_says_what_is_missing() {
         started.stderr.contains("bundlecp: read"),
         "{}",
         started.stderr
+    );
+}
+
+#[test]
+fn rights_that_the_caller_has_not_are_not_lent() {
+    if !is_root() {
+        leave_out("only root can give a program a group");
+        return;
+    }
+    let world = World::new();
+    let path = world.build(&[]);
+    build::mode(world.scratch.root(), 0o755);
+    folder(world.path("home"));
+    build::mode(world.path("home"), 0o777);
+    std::os::unix::fs::chown(&path, Some(0), Some(60)).unwrap();
+    build::mode(&path, 0o2755);
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
+    command
+        .arg(&path)
+        .args(["-c", "id -g"])
+        .env("HOME", world.path("home"));
+    match command.output() {
+        Ok(output) => {
+            let started = Started::from(output);
+            assert_eq!(
+                (started.status, started.stdout.as_str()),
+                (Some(5), ""),
+                "{}",
+                started.stderr
+            );
+            assert!(
+                started.stderr.contains("rights that its caller hasn't"),
+                "{}",
+                started.stderr
+            );
+        }
+        Err(_) => leave_out("there is no setpriv here"),
+    }
+}
+
+#[test]
+fn a_fifo_in_an_older_version_stops_nobody() {
+    let world = World::new();
+    let large = crate::world::noise(200_000);
+    file(world.path("app/_internal/large"), &large);
+    build::age(&world.path("app"));
+    world.build(&[]);
+    world.sh("true").printed();
+    let old = world.unpacked().join("app/_internal/large");
+    std::fs::remove_file(&old).unwrap();
+    let made = Command::new("mkfifo").arg(&old).status().unwrap();
+    assert!(made.success());
+    file(world.path("app/_internal/base.txt"), "another version\n");
+    world.build_as("app", "new.run", &[]);
+    assert!(
+        world
+            .command_of("new.run")
+            .args(["-c", "true"])
+            .status()
+            .unwrap()
+            .success()
     );
 }

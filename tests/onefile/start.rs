@@ -370,3 +370,118 @@ fn a_signal_that_asks_to_stop_leaves_nothing() {
         let _ = std::fs::remove_dir_all(world.path("cache"));
     }
 }
+
+#[test]
+fn no_umask_of_the_caller_keeps_it_from_its_own_files() {
+    for umask in ["0177", "0777", "0000", "0077"] {
+        let world = World::new();
+        world.build(&[]);
+        let run = || {
+            let script = format!(
+                "umask {umask}; exec '{}' -c umask",
+                world.path("app.run").display()
+            );
+            let mut command = Command::new("/bin/sh");
+            command
+                .args(["-c", &script])
+                .env_clear()
+                .env("HOME", world.path("home"));
+            command.env("TMPDIR", world.path("nothing"));
+            Started::from(command.output().unwrap())
+        };
+        build::folder(world.path("home"));
+        for start in ["first", "later"] {
+            assert_eq!(
+                run().printed(),
+                umask,
+                "{start}: the program has the caller's"
+            );
+        }
+        let cache = std::fs::metadata(world.path("home/.cache/bundlecp")).unwrap();
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(cache.permissions().mode() & 0o777, 0o700, "{umask}");
+    }
+}
+
+#[test]
+fn a_program_may_be_called_by_its_own_path() {
+    let world = World::new();
+    world.build(&["--own-name"]);
+    for _ in 0..2 {
+        let started = world.sh("tr '\\0' '\\n' </proc/$$/cmdline | head -n 1");
+        let program = world.unpacked().join("app/app");
+        assert_eq!(started.printed(), program.to_str().unwrap());
+    }
+}
+
+#[test]
+fn a_program_that_can_not_be_run_is_not_unpacked_again_and_again() {
+    let world = World::new();
+    build::file(world.path("app/app"), "#!/no/such/interpreter\n");
+    build::mode(world.path("app/app"), 0o755);
+    world.build(&[]);
+    use std::os::unix::fs::MetadataExt;
+    let mut folders = Vec::new();
+    for _ in 0..3 {
+        let started = world.sh("true");
+        assert_eq!(started.status, Some(5), "{}", started.stderr);
+        folders.push(std::fs::metadata(world.unpacked()).unwrap().ino());
+    }
+    folders.dedup();
+    assert_eq!(folders.len(), 1);
+}
+
+#[test]
+fn many_starts_that_find_the_same_damage_unpack_once() {
+    let world = World::new();
+    world.build(&[]);
+    world.sh("true").printed();
+    let data = world.unpacked().join("app/_internal/base.txt");
+    let before = std::fs::metadata(&data).unwrap().modified().unwrap();
+    let changed = std::fs::OpenOptions::new().write(true).open(&data).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&changed, b"bad", 0).unwrap();
+    changed.set_modified(before).unwrap();
+    drop(changed);
+    let mut children = Vec::new();
+    for _ in 0..8 {
+        let mut command = world.command();
+        command
+            .env("BUNDLECP_VERIFY", "1")
+            .args(["-c", "stat -L -c %i /proc/$$/exe"]);
+        children.push(command.stdout(Stdio::piped()).spawn().unwrap());
+    }
+    let mut programs: Vec<String> = children
+        .into_iter()
+        .map(|child| {
+            Started::from(child.wait_with_output().unwrap())
+                .printed()
+                .to_owned()
+        })
+        .collect();
+    programs.sort();
+    programs.dedup();
+    assert_eq!(programs.len(), 1, "{programs:?}");
+}
+
+#[test]
+fn a_start_that_waits_can_be_stopped() {
+    let world = World::new();
+    world.build(&[]);
+    world.sh("true").printed();
+    let key = world
+        .unpacked()
+        .file_name()
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .to_owned();
+    std::fs::remove_dir_all(world.unpacked()).unwrap();
+    let lock = std::fs::File::create(world.path(&format!("cache/.{key}.lock"))).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let child = world.command().args(["-c", "true"]).spawn().unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    let process = rustix::process::Pid::from_raw(child.id() as i32).unwrap();
+    rustix::process::kill_process(process, rustix::process::Signal::TERM).unwrap();
+    let started = Started::from(child.wait_with_output().unwrap());
+    assert_eq!(started.signal, Some(15), "{}", started.stderr);
+}

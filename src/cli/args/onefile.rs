@@ -70,6 +70,11 @@ pub(crate) struct OnefileArgs {
     #[arg(long, value_name = "PATH")]
     pub library_path: Option<PathBuf>,
 
+    /// Call the program by its own path, not as FILE was called: for Python environments and
+    /// others that find their files by that
+    #[arg(long)]
+    pub own_name: bool,
+
     /// Unpack for each start, and remove all when the program ends
     #[arg(long)]
     pub ephemeral: bool,

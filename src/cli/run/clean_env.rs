@@ -1,5 +1,6 @@
 //! `clean-env`: a program outside of the bundle that this runs in.
 
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::Command;
 
@@ -20,7 +21,12 @@ pub(super) fn run(arguments: &CleanEnvArgs) -> Result<u8, Failure> {
         Ok(status) => Ok(u8::try_from(status).unwrap_or(u8::MAX)),
         Err(error) => {
             let program = escape_path(Path::new(program));
-            Err(Failure::Usage(format!("clean-env `{program}`: {error}")))
+            let _ = writeln!(io::stderr(), "bundlecp: clean-env `{program}`: {error}");
+            // As env and shells say it.
+            Ok(match error.kind() {
+                io::ErrorKind::NotFound => 127,
+                _ => 126,
+            })
         }
     }
 }

@@ -20,6 +20,7 @@ pub(super) fn run(arguments: &OnefileArgs) -> Result<u8, Failure> {
     let mut builder = Builder::new(stub(arguments)?, entry(arguments)?)
         .ephemeral(arguments.ephemeral)
         .share(!arguments.no_share)
+        .own_name(arguments.own_name)
         .options(pack_options(arguments)?);
     if let Some(folder) = &arguments.library_path {
         builder = builder.library_path(folder);

@@ -14,6 +14,7 @@ pub(super) const MOST: u64 = (FRONT + 2 * LONGEST) as u64;
 const VERSION: u16 = 1;
 const EPHEMERAL: u16 = 1;
 const NO_SHARING: u16 = 2;
+const OWN_NAME: u16 = 4;
 
 /// What is started, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub(crate) struct Launch {
     pub is_ephemeral: bool,
     /// Files may be those of another version in the cache.
     pub may_share: bool,
+    /// The program is called by its own path, not as the executable was.
+    pub has_own_name: bool,
 }
 
 impl Launch {
@@ -48,6 +51,9 @@ impl Launch {
         if !self.may_share {
             flags |= NO_SHARING;
         }
+        if self.has_own_name {
+            flags |= OWN_NAME;
+        }
         let mut bytes = Vec::with_capacity(FRONT + self.entry.len() + library.len());
         for number in [VERSION, flags, length_of(&self.entry)?, length_of(library)?] {
             bytes.extend_from_slice(&number.to_le_bytes());
@@ -69,7 +75,7 @@ impl Launch {
             return Err(Refusal::new(ErrorKind::Unsupported, cause));
         }
         let flags = number(2);
-        if flags & !(EPHEMERAL | NO_SHARING) != 0 {
+        if flags & !(EPHEMERAL | NO_SHARING | OWN_NAME) != 0 {
             return Err(wrong("reserved flags are set"));
         }
         let (entry, library) = (usize::from(number(4)), usize::from(number(6)));
@@ -86,6 +92,7 @@ impl Launch {
             library_path: (!library.is_empty()).then(|| library.to_vec()),
             is_ephemeral: flags & EPHEMERAL != 0,
             may_share: flags & NO_SHARING == 0,
+            has_own_name: flags & OWN_NAME != 0,
         })
     }
 }
@@ -117,6 +124,7 @@ mod tests {
             library_path: Some(b"app/lib".to_vec()),
             is_ephemeral: true,
             may_share: false,
+            has_own_name: true,
         }
     }
 
@@ -137,7 +145,7 @@ mod tests {
         }
         for (what, at, value) in [
             ("a version", 0, 2),
-            ("a reserved flag", 2, 7),
+            ("a reserved flag", 2, 15),
             ("no entry", 4, 0),
             ("a longer entry", 4, 255),
             ("a shorter library path", 6, 1),

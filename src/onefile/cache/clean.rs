@@ -72,47 +72,47 @@ fn clean_in(
     own: Option<&Key>,
     dry_run: bool,
 ) -> io::Result<Cleaned> {
+    let keys = list::keys(cache)?;
+    let keys = keys.into_iter().filter(|key| own != Some(key));
+    if !dry_run {
+        sweep_leftovers(cache)?;
+    }
     let mut found: Vec<(Key, Cached)> = Vec::new();
-    for key in list::keys(cache)? {
-        if own == Some(&key) {
-            continue;
-        }
-        if !dry_run {
-            dest::sweep_for(&cache.dir, key.name());
-        }
+    for key in keys {
         match list::one(cache, &key) {
             Some(cached) => found.push((key, cached)),
             // Without a stamp it is of no use to anybody.
-            None if !dry_run => drop(remove(cache, &key)),
+            None if !dry_run && list::has_no_stamp(cache, &key) => drop(remove(cache, &key)),
             None => {}
         }
-    }
-    if !dry_run {
-        sweep_leftovers(cache)?;
     }
     // The last used first.
     found.sort_by(|(_, a), (_, b)| (b.last_used, &a.path).cmp(&(a.last_used, &b.path)));
     let now = Timestamp::now();
     let mut cleaned = Cleaned::default();
     let mut kept: u64 = 0;
-    for (key, cached) in found {
-        let age = u64::try_from(now.secs - cached.last_used.secs).unwrap_or_default();
+    for (key, mut cached) in found {
+        let age = now.secs.saturating_sub(cached.last_used.secs);
+        let age = u64::try_from(age).unwrap_or_default();
         let is_old = limits.age.is_some_and(|most| age > most);
         let total = kept.saturating_add(cached.bytes);
         let is_too_much = limits.bytes.is_some_and(|most| total > most);
         if !(is_old || is_too_much || limits.keeps_nothing()) {
             kept = total;
-        } else if cached.is_in_use {
-            kept = total;
-            cleaned.in_use.push(cached);
-        } else if dry_run {
-            cleaned.removed.push(cached);
-        } else {
-            match remove(cache, &key) {
-                Ok(true) => cleaned.removed.push(cached),
-                Ok(false) => cleaned.in_use.push(cached),
-                Err(error) => cleaned.failed.push((cached.path, error.to_string())),
+            continue;
+        }
+        let removed = match dry_run {
+            true => Ok(!list::is_in_use(cache, &key)),
+            false => remove(cache, &key),
+        };
+        match removed {
+            Ok(true) => cleaned.removed.push(cached),
+            Ok(false) => {
+                kept = total;
+                cached.is_in_use = true;
+                cleaned.in_use.push(cached);
             }
+            Err(error) => cleaned.failed.push((cached.path, error.to_string())),
         }
     }
     Ok(cleaned)
@@ -128,14 +128,15 @@ fn remove(cache: &Cache, key: &Key) -> io::Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
         dir => dir?,
     };
-    if !sys::try_lock_dir(&dir)? {
+    // No start can join from here on; one that closed what it didn't open has no lock.
+    if !sys::try_lock_dir(&dir)? || sys::is_run_from(&cache.path_of(key)) {
         return Ok(false);
     }
     // From here on a start finds nothing, and unpacks it again.
     let aside = dest::forgotten_name(key.name());
     sys::rename_new(&cache.dir, key.name(), &cache.dir, &aside)?;
     let removed = remove::remove_tree(&cache.dir, &aside);
-    cache.remove_lock(key);
+    let _ = sys::remove_file(&cache.dir, &key.lock_name());
     removed.map(|()| true)
 }
 

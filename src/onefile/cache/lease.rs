@@ -9,9 +9,9 @@ use crate::sys::{self, Dir};
 use super::stamp::{Health, Stamp};
 use super::{Cache, Key};
 
-/// How often the lock is tried, and how long to wait before the next time. Only who
-/// removes a bundle has it alone, and only until it is renamed.
-const TRIES: u32 = 20;
+/// How often the lock is tried, and how long to wait before the next time. Who removes a
+/// bundle has it alone while it looks at all processes, and until it is renamed.
+const TRIES: u32 = 400;
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// A bundle that nobody removes while this is open.
@@ -19,6 +19,8 @@ pub(crate) struct Lease {
     /// Its folder's path.
     pub path: PathBuf,
     pub dir: Dir,
+    /// Device and number of the folder.
+    pub identity: (u64, u64),
     pub stamp: Stamp,
 }
 
@@ -35,7 +37,7 @@ pub(crate) enum Look {
 impl Cache {
     /// Looks what `key` names, and takes part in the lock on it.
     pub(crate) fn look(&self, key: &Key, root_hash: &[u8; 32]) -> io::Result<Look> {
-        for _ in 0..TRIES {
+        for tried in 1.. {
             let dir = match sys::open_dir(&self.dir, key.name()) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Look::Absent),
                 Err(error) if sys::is_not_a_real_dir(&error) => {
@@ -45,12 +47,13 @@ impl Cache {
             };
             // Where there are no locks, nobody removes anything either.
             let is_shared = sys::try_share_dir(&dir).unwrap_or(true);
-            if is_shared && self.is_in_place(&dir, key)? {
+            // What holds it for so long isn't about to remove it.
+            if (is_shared || tried >= TRIES) && self.is_in_place(&dir, key)? {
                 return self.examine(dir, key, root_hash);
             }
             std::thread::sleep(PAUSE);
         }
-        Ok(Look::Damaged("somebody holds the lock on it".into()))
+        Ok(Look::Absent)
     }
 
     fn is_in_place(&self, dir: &Dir, key: &Key) -> io::Result<bool> {
@@ -78,6 +81,7 @@ impl Cache {
             Ok(Health::Good) => Ok(Look::Ready(Box::new(Lease {
                 path: self.path_of(key),
                 dir,
+                identity: (stat.device, stat.inode),
                 stamp,
             }))),
             Ok(Health::Damaged(path)) => {

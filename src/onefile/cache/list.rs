@@ -43,7 +43,10 @@ pub fn list(folder: &Path) -> Result<Vec<Cached>> {
     };
     let mut found = Vec::new();
     for key in keys(&cache).map_err(|error| Error::io("read", folder, error))? {
-        found.extend(one(&cache, &key));
+        if let Some(mut cached) = one(&cache, &key) {
+            cached.is_in_use = is_in_use(&cache, &key);
+            found.push(cached);
+        }
     }
     found.sort_by(|a, b| (b.last_used, &a.path).cmp(&(a.last_used, &b.path)));
     Ok(found)
@@ -74,22 +77,42 @@ pub(super) fn keys(cache: &Cache) -> io::Result<Vec<Key>> {
     Ok(keys)
 }
 
-/// What a key names; `None` if it is gone or has no stamp.
+/// What a key names, as far as its stamp tells; `None` if it is gone or has none that is known
+/// here.
 pub(super) fn one(cache: &Cache, key: &Key) -> Option<Cached> {
     let dir = sys::open_dir(&cache.dir, key.name()).ok()?;
     let stamp = Stamp::open(&dir).ok()?;
-    let path = cache.path_of(key);
-    // The lock goes with the handle.
-    let is_locked = matches!(sys::try_lock_dir(&dir), Ok(false));
-    let is_in_use = is_locked || sys::is_run_from(&path);
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Some(Cached {
-        path,
+        path: cache.path_of(key),
         label: text(&stamp.head.label),
         entry: sys::bytes_to_path(&stamp.head.entry).into_owned(),
         root_hash: stamp.head.root_hash,
         bytes: stamp.head.bytes,
         last_used: stamp.stat.modified,
-        is_in_use,
+        is_in_use: false,
     })
+}
+
+/// Whether what a key names can't have been of use to any version: a stamp of a later one is
+/// that one's affair.
+pub(super) fn has_no_stamp(cache: &Cache, key: &Key) -> bool {
+    let Ok(dir) = sys::open_dir(&cache.dir, key.name()) else {
+        return false;
+    };
+    match Stamp::open(&dir) {
+        Ok(_) => false,
+        Err(refusal) => refusal.kind() != ErrorKind::Unsupported,
+    }
+}
+
+/// Whether a program holds the lock on what a key names, or runs from it without.
+pub(super) fn is_in_use(cache: &Cache, key: &Key) -> bool {
+    let Ok(dir) = sys::open_dir(&cache.dir, key.name()) else {
+        return false;
+    };
+    let is_locked = matches!(sys::try_lock_dir(&dir), Ok(false));
+    // The lock goes with the handle, before all processes are looked at.
+    drop(dir);
+    is_locked || sys::is_run_from(&cache.path_of(key))
 }

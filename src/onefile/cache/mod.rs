@@ -139,24 +139,8 @@ impl Cache {
         sys::join_bytes(&self.path, &key.0)
     }
 
-    /// Waits until nobody else unpacks or removes what `key` names, and keeps others from
-    /// it until the result is dropped. Where files can't be locked, there is nothing to
-    /// wait for: what is published is complete all the same.
-    pub(super) fn lock(&self, key: &Key) -> io::Result<Option<File>> {
-        loop {
-            let file = sys::open_lock(&self.dir, &key.lock_name(), 0o600)?;
-            match sys::lock_file(&file) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) if sys::is_unsupported(&error) => return Ok(None),
-                locked => locked?,
-            }
-            if self.is_named(&file, key)? {
-                return Ok(Some(file));
-            }
-        }
-    }
-
-    /// As [`lock`](Self::lock), if nobody has it.
+    /// Keeps others from unpacking or removing what `key` names, until the result is dropped;
+    /// `None` while somebody does.
     pub(super) fn try_lock(&self, key: &Key) -> io::Result<Option<File>> {
         let file = sys::open_lock(&self.dir, &key.lock_name(), 0o600)?;
         let is_ours = sys::try_lock_file(&file)? && self.is_named(&file, key)?;

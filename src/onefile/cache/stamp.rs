@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use crate::error::{ErrorKind, Refusal};
@@ -25,6 +26,8 @@ const RECORD: usize = 64;
 /// The most bytes of all texts: two paths and a name.
 const TEXTS: usize = 2 * 4095 + 255;
 
+/// The most entries that a stamp has: a manifest's tables have no room for more.
+const MOST_RECORDS: u64 = 16 << 20;
 /// How many entries one start looks at: a look takes 1 to 2 µs.
 const LOOKS: usize = 320;
 /// The time that the looks may take, if each takes longer.
@@ -47,6 +50,8 @@ pub(crate) struct Head {
     pub library_path: Option<Vec<u8>>,
     /// The name of the executable that it was unpacked from.
     pub label: Vec<u8>,
+    /// The program is called by its own path.
+    pub has_own_name: bool,
     folders: u32,
     others: u32,
     /// Bytes of all paths.
@@ -65,6 +70,8 @@ pub(crate) struct Record {
     pub modified: Timestamp,
     /// BLAKE3 of a file's content; zeros for what has holes, and all else.
     pub hash: [u8; 32],
+    /// What is in a folder, but for folders: numbers among all that are none.
+    inside: Range<u32>,
 }
 
 impl Record {
@@ -76,7 +83,14 @@ impl Record {
             size: size_of(stat),
             modified: stat.modified,
             hash,
+            inside: 0..0,
         }
+    }
+
+    /// The path of the folder that it is in.
+    fn folder(&self) -> &[u8] {
+        let cut = self.path.iter().rposition(|byte| *byte == b'/');
+        &self.path[..cut.unwrap_or_default()]
     }
 
     /// Whether what `stat` is of is still what it was. A folder's time changes with what is
@@ -101,6 +115,10 @@ impl Record {
         bytes[16..24].copy_from_slice(&self.size.to_le_bytes());
         bytes[24..32].copy_from_slice(&self.modified.secs.to_le_bytes());
         bytes[32..].copy_from_slice(&self.hash);
+        if self.kind == FileType::Dir {
+            bytes[32..36].copy_from_slice(&self.inside.start.to_le_bytes());
+            bytes[36..40].copy_from_slice(&self.inside.end.to_le_bytes());
+        }
         bytes
     }
 }
@@ -113,8 +131,9 @@ fn size_of(stat: &Stat) -> u64 {
     }
 }
 
-/// Writes the stamp of what is complete in `dir`: folders first among `records`.
-pub(crate) fn write(dir: &Dir, head: &Head, records: &[Record]) -> io::Result<()> {
+/// Writes the stamp of what is complete in `dir`.
+pub(crate) fn write(dir: &Dir, head: &Head, records: Vec<Record>) -> io::Result<()> {
+    let records = &in_order(records)[..];
     let folders = records
         .iter()
         .filter(|one| one.kind == FileType::Dir)
@@ -123,7 +142,9 @@ pub(crate) fn write(dir: &Dir, head: &Head, records: &[Record]) -> io::Result<()
     let mut bytes = Vec::with_capacity(HEAD + records.len() * (RECORD + 48));
     bytes.extend_from_slice(&MAGIC);
     bytes.extend_from_slice(&VERSION.to_le_bytes());
-    bytes.extend_from_slice(&[u8::from(head.is_settled), 0, 0, 0, 0, 0]);
+    let flags = [u8::from(head.is_settled), u8::from(head.has_own_name)];
+    bytes.extend_from_slice(&flags);
+    bytes.resize(16, 0);
     bytes.extend_from_slice(&head.root_hash);
     bytes.extend_from_slice(&head.boot);
     bytes.extend_from_slice(&head.bytes.to_le_bytes());
@@ -148,6 +169,24 @@ pub(crate) fn write(dir: &Dir, head: &Head, records: &[Record]) -> io::Result<()
     }
     let file = sys::create_file(dir, NAME, 0o600)?;
     sys::write_all_at(&file, &bytes, 0)
+}
+
+/// Folders first, and after them what is in each folder together.
+fn in_order(records: Vec<Record>) -> Vec<Record> {
+    let is_dir = |one: &Record| one.kind == FileType::Dir;
+    let (mut folders, mut others): (Vec<_>, Vec<_>) = records.into_iter().partition(is_dir);
+    others.sort_by(|a, b| (a.folder(), &a.path).cmp(&(b.folder(), &b.path)));
+    for folder in &mut folders {
+        let before = |one: &Record| one.folder() < folder.path.as_slice();
+        let up_to = |one: &Record| one.folder() <= folder.path.as_slice();
+        let (start, end) = (
+            others.partition_point(before),
+            others.partition_point(up_to),
+        );
+        folder.inside = start as u32..end as u32;
+    }
+    folders.append(&mut others);
+    folders
 }
 
 /// A stamp that is open.
@@ -175,9 +214,9 @@ impl Stamp {
         let mut bytes = vec![0; HEAD + TEXTS];
         let read = read_some(&file, &mut bytes).map_err(Refusal::io)?;
         let (head, records) = head(&bytes[..read])?;
-        let (count, heap) = (u64::from(head.folders) + u64::from(head.others), head.heap);
-        let end = records + count * RECORD as u64 + u64::from(heap);
-        match stat.size == end && stat.file_type == FileType::File {
+        let end = records + head.count() * RECORD as u64 + u64::from(head.heap);
+        let is_possible = head.count() <= MOST_RECORDS;
+        match stat.size == end && stat.file_type == FileType::File && is_possible {
             true => Ok(Self {
                 file,
                 head,
@@ -190,7 +229,7 @@ impl Stamp {
 
     /// All records, folders first.
     pub(crate) fn records(&self) -> Result<Vec<Record>, Refusal> {
-        self.some(0, (self.head.folders + self.head.others) as usize)
+        self.some(0, self.head.count() as usize)
     }
 
     /// Some of the records, from the one with number `first` on.
@@ -198,7 +237,7 @@ impl Stamp {
         if count == 0 {
             return Ok(Vec::new());
         }
-        let all = u64::from(self.head.folders) + u64::from(self.head.others);
+        let all = self.head.count();
         let mut bytes = vec![0; count * RECORD];
         let at = self.records + (first * RECORD) as u64;
         read_exact(&self.file, &mut bytes, at).map_err(Refusal::io)?;
@@ -239,6 +278,10 @@ impl Stamp {
                     nanos: number(row, 12),
                 },
                 hash,
+                inside: match row[6] {
+                    0 => number(row, 32)..number(row, 36),
+                    _ => 0..0,
+                },
             })
         };
         let records = rows.iter().map(record).collect::<Option<_>>();
@@ -255,48 +298,52 @@ impl Stamp {
         let of_others = others.min(LOOKS - of_folders);
         for (first, all, count) in [(0, folders, of_folders), (folders, others, of_others)] {
             let start = (now % (all - count + 1) as u64) as usize;
-            let records = self.some(first + start, count)?;
-            for (number, record) in records.iter().enumerate() {
-                if number % 16 == 15 && started.elapsed() > MOST {
-                    break;
+            for record in &self.some(first + start, count)? {
+                if started.elapsed() > MOST {
+                    return Ok(Health::Good);
                 }
-                if !self.is_good(dir, record)? {
-                    return Ok(Health::Damaged(record.path.clone()));
+                if let Some(path) = self.damage(dir, record, now)? {
+                    return Ok(Health::Damaged(path));
                 }
             }
         }
         Ok(Health::Good)
     }
 
-    fn is_good(&self, dir: &Dir, record: &Record) -> Result<bool, Refusal> {
-        let Ok(stat) = sys::stat_at(dir, &record.path) else {
-            return Ok(false);
+    /// What is no longer as it was, of an entry or in a folder.
+    fn damage(&self, dir: &Dir, record: &Record, now: u64) -> Result<Option<Vec<u8>>, Refusal> {
+        let stat = sys::stat_at(dir, &record.path);
+        let Some(stat) = stat.ok().filter(|stat| record.is_same(stat)) else {
+            return Ok(Some(record.path.clone()));
         };
-        if !record.is_same(&stat) {
-            return Ok(false);
-        }
         if record.modified == stat.modified {
-            return Ok(true);
+            return Ok(None);
         }
         // A folder that something was made or removed in: a program may write there, but
         // what the bundle has in it has to be there.
-        let mut inside = record.path.clone();
-        inside.push(b'/');
-        let is_inside = |one: &&Record| {
-            let name = one.path.strip_prefix(inside.as_slice());
-            name.is_some_and(|name| !name.contains(&b'/'))
-        };
-        let is_there =
+        let (first, end) = (record.inside.start as usize, record.inside.end as usize);
+        if first > end || end > self.head.others as usize {
+            return Err(wrong("its folders have more in them than there is"));
+        }
+        let count = (end - first).min(LOOKS);
+        let start = first + (now % (end - first - count + 1) as u64) as usize;
+        let inside = self.some(self.head.folders as usize + start, count)?;
+        let is_good =
             |one: &Record| sys::stat_at(dir, &one.path).is_ok_and(|stat| one.is_same(&stat));
-        let all = self.records()?;
-        Ok(all.iter().filter(is_inside).all(is_there))
+        let bad = inside.into_iter().find(|one| !is_good(one));
+        Ok(bad.map(|one| one.path))
     }
 
     /// Notes that the bundle is used now, once an hour.
     pub(crate) fn touch(&self) {
         const HOUR: i64 = 3600;
         let now = Timestamp::now();
-        if (now.secs - self.stat.modified.secs).abs() > HOUR {
+        if now
+            .secs
+            .saturating_sub(self.stat.modified.secs)
+            .saturating_abs()
+            > HOUR
+        {
             let stat = Stat {
                 modified: now,
                 accessed: now,
@@ -344,6 +391,7 @@ fn head(bytes: &[u8]) -> Result<(Head, u64), Refusal> {
     boot.copy_from_slice(&head[48..64]);
     let head = Head {
         is_settled: head[10] == 1,
+        has_own_name: head[11] == 1,
         root_hash,
         boot,
         bytes: u64::from(number(64)) | u64::from(number(68)) << 32,
@@ -358,7 +406,11 @@ fn head(bytes: &[u8]) -> Result<(Head, u64), Refusal> {
 }
 
 impl Head {
-    /// A head for [`write`], which counts the records itself.
+    fn count(&self) -> u64 {
+        u64::from(self.folders) + u64::from(self.others)
+    }
+
+    /// A head for [`write()`], which counts the records itself.
     pub(crate) fn new(root_hash: [u8; 32], bytes: u64, boot: Option<[u8; 16]>) -> Self {
         Self {
             is_settled: false,
@@ -368,6 +420,7 @@ impl Head {
             entry: Vec::new(),
             library_path: None,
             label: Vec::new(),
+            has_own_name: false,
             folders: 0,
             others: 0,
             heap: 0,

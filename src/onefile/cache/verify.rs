@@ -37,6 +37,8 @@ impl Verified {
 /// Compares what the executable at `path` unpacked with its hashes, and unpacks it again
 /// where it is if it isn't what it was. `None` if it isn't unpacked anywhere.
 ///
+/// While it unpacks, the process's umask is another.
+///
 /// # Errors
 ///
 /// When the executable can't be read, and when it can't be unpacked again.
@@ -53,6 +55,7 @@ pub fn verify(
             continue;
         };
         let look = cache.look(&key, &index.root_hash);
+        let mut present = Present::Adopt;
         let (differences, unusable) = match look {
             Ok(Look::Absent) | Err(_) => continue,
             Ok(Look::Damaged(cause)) => (Vec::new(), Some(cause)),
@@ -62,6 +65,7 @@ pub fn verify(
                 if found.is_empty() {
                     Stamp::settle(&lease.dir);
                 }
+                present = Present::Replace(lease.identity);
                 (found, None)
             }
         };
@@ -79,7 +83,7 @@ pub fn verify(
                 launch: &launch,
                 progress,
             };
-            unpack::unpack(&source, &[candidate], Present::Replace)?;
+            unpack::unpack(&source, &[candidate], present)?;
         }
         return Ok(Some(verified));
     }
