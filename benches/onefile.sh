@@ -30,33 +30,38 @@ PY
   mv "$cache/O.part" "$cache/O"
 }
 
-# start NAME ROUNDS: every round starts each once; what has to be unpacked is gone before.
+# executables FOLDER ENTRY: ours and wrappe's, beside the folder.
+executables() {
+  "$BUNDLECP" onefile "$1" --entry "$2" -o "$1.run" --stub "$stub" -q -f
+  "$cache/bin/wrappe" "$1" "$2" "$1.wrappe" --unpack-target temp --show-information none >/dev/null
+  chmod +x "$1.wrappe"
+}
+
+# measure_starts NAME ROUNDS: every round starts each once; what has to be unpacked is gone before.
 measure_starts() {
-  local name=$1 rounds=$2 dir=$work/ext4/O round
+  local name=$1 rounds=$2 dir=$work/ext4/O tmp=$work/ext4/O/tmp round
   mkdir -p "$dir"
   cp -a "$cache/O/dist/$name" "$dir/$name"
   cp "$cache/O/onefile/$name" "$dir/$name.pyinstaller"
-  "$BUNDLECP" onefile "$dir/$name" --entry "$name" -o "$dir/$name.run" --stub "$stub" -q
-  "$BUNDLECP" onefile "$dir/$name" --entry "$name" -o "$dir/$name.fast.run" --stub "$stub" -q --profile fast
-  "$cache/bin/wrappe" "$dir/$name" "$name" "$dir/$name.wrappe" --unpack-target temp --show-information none >/dev/null
-  chmod +x "$dir/$name.wrappe"
-  stat -c '%n %s' "$dir/$name".{run,fast.run,pyinstaller,wrappe} | sed "s|^.*/|onefile $name |" >>"$work/weights.txt"
-  local tmp=$dir/tmp
+  executables "$dir/$name" "$name"
+  (cd "$dir" && stat -c "$name %n %s" "$name".{run,pyinstaller,wrappe}) >>"$work/starts/sizes.txt"
   export BUNDLECP_CACHE_DIR=$tmp/cache TMPDIR=$tmp
-  local empty="sh -c 'rm -rf $tmp && mkdir $tmp && chmod 700 $tmp && sync $tmp'"
+  local empty="sh -c 'rm -rf $tmp && mkdir $tmp && chmod 700 $tmp && sync -f $tmp'"
   for ((round = 0; round <= rounds; round++)); do
-    # The later starts follow the first ones of the same kind.
-    hyperfine -N --style none --runs 1 --export-json "$work/ext4-$name-start-$round.json" \
+    hyperfine -N --style none --runs 1 --export-json "$work/starts/first-$name-$round.json" \
       --prepare true --command-name folder "$dir/$name/$name" \
-      --prepare "$empty" --command-name pyinstaller "$dir/$name.pyinstaller" \
+      --prepare "$empty" --command-name PyInstaller "$dir/$name.pyinstaller" \
       --prepare "$empty" --command-name wrappe "$dir/$name.wrappe" \
-      --prepare true --command-name wrappe-warm "$dir/$name.wrappe" \
       --prepare "$empty" --command-name bundlecp "$dir/$name.run" \
-      --prepare true --command-name bundlecp-warm "$dir/$name.run" \
-      --prepare true --command-name folder-again "$dir/$name/$name" \
-      --prepare "$empty" --command-name bundlecp-fast "$dir/$name.fast.run" \
-      >/dev/null
+      --prepare true --command-name folder-again "$dir/$name/$name" >/dev/null
   done
+  # Later starts take so little that the program itself must take nothing.
+  cp /bin/true "$dir/$name/nothing"
+  executables "$dir/$name" nothing
+  "$dir/$name.run" && "$dir/$name.wrappe"
+  hyperfine -N --style none --warmup 20 --runs 300 --export-json "$work/starts/later-$name-1.json" \
+    --command-name folder "$dir/$name/nothing" --command-name wrappe "$dir/$name.wrappe" \
+    --command-name bundlecp "$dir/$name.run" >/dev/null
   unset BUNDLECP_CACHE_DIR TMPDIR
   rm -rf "$dir"
 }
@@ -66,6 +71,7 @@ measure_onefile() {
   cargo build --quiet --profile stub --bin bundlecp-stub --no-default-features --manifest-path "$root/Cargo.toml"
   [[ -x $cache/bin/wrappe ]] || cargo install --quiet --locked --root "$cache" wrappe
   make_onefile_inputs
+  mkdir -p "$work/starts"
   measure_starts little "$rounds"
   measure_starts sci "$rounds"
 }

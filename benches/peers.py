@@ -72,8 +72,48 @@ def main(work, cache):
     if archives:
         print_archives(archives)
         print_weights(os.path.join(work, "weights.txt"))
-    for group in "SQN":
+    if os.path.isdir(os.path.join(work, "starts")):
+        print_starts(os.path.join(work, "starts"))
+    for group in filter(lambda group: os.path.isdir(os.path.join(cache, group)), "SQN"):
         print(f"{LABELS[group]}: {describe(os.path.join(cache, group))}.")
+
+
+# What is asked of a start: the largest ratio of what it takes over the folder's.
+START_BARS = {"PyInstaller": 0.35, "wrappe": 0.9}
+
+
+def print_starts(folder):
+    """Starts over the folder's own, and sizes."""
+    print("| start over the folder's | bundlecp | peers | ratios (asked) |\n|---|---|---|---|")
+    for when in "first", "later":
+        for name in "little", "sci":
+            rounds = []
+            for path in glob.glob(os.path.join(folder, f"{when}-{name}-*.json")):
+                with open(path, encoding="utf-8") as file:
+                    results = json.load(file)["results"]
+                if not path.endswith("-0.json"):
+                    rounds.append(over_the_folder({r["command"]: r["median"] for r in results}))
+            peers = [peer for peer in START_BARS if peer in rounds[0]]
+            median = {peer: statistics.median(row[peer] for row in rounds) for peer in [*peers, "bundlecp"]}
+            cells = ", ".join(f"{peer} {1000 * median[peer]:.1f}" for peer in peers)
+            ratios = []
+            for peer in peers:
+                found = statistics.median(row["bundlecp"] / row[peer] for row in rounds)
+                asked = START_BARS[peer] if when == "first" else 1.0
+                missed = " missed" if found > asked else ""
+                ratios.append(f"{found:.2f} × {peer} (≤ {asked}{missed})")
+            print(f"| {name}, {when} | **{1000 * median['bundlecp']:.1f} ms** | {cells} | {', '.join(ratios)} |")
+    print("\n| executable | bytes |\n|---|---|")
+    with open(os.path.join(folder, "sizes.txt"), encoding="utf-8") as file:
+        for line in file:
+            _, path, size = line.split()
+            print(f"| {path} | {int(size):,} |")
+    print()
+
+
+def over_the_folder(row):
+    base = statistics.mean(time for name, time in row.items() if name.startswith("folder"))
+    return {name: time - base for name, time in row.items() if not name.startswith("folder")}
 
 
 def print_copies(times):

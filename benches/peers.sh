@@ -5,9 +5,11 @@
 # commands once, one after the other, so that a machine whose speed drifts is
 # fair to all of them.
 #
-#   benches/peers.sh [ROUNDS [copy|archives|bcp|stored|small]]
+#   benches/peers.sh [ROUNDS [copy|archives|bcp|stored|small|onefile]]
 #
 # Default 15 rounds of all; run it on a quiet machine, as root.
+#
+# Starts of executables are against PyInstaller's own onefile and wrappe.
 #
 # Inputs, made once and kept in the cache: a scientific PyInstaller bundle, one
 # with Qt, a node_modules of over 20,000 files, a folder of 50,000 files, a file of 2 GiB.
@@ -316,9 +318,12 @@ measure_archives() {
   done
 }
 
+# shellcheck source=benches/onefile.sh
+source "$root/benches/onefile.sh"
+
 main() {
   install_tools
-  make_inputs
+  [[ $part == onefile ]] || make_inputs
   mount_all
   : >"$work/weights.txt"
   [[ $part == all || $part == copy ]] && measure_copies
@@ -326,6 +331,7 @@ main() {
   prepare='rm -rf D && mkdir D'
   [[ $part == all || $part == bcp || $part == stored ]] && measure_stored
   [[ $part == all || $part == small ]] && measure_small
+  [[ $part == all || $part == onefile ]] && measure_onefile
   python3 "$root/benches/peers.py" "$work" "$cache"
 }
 
