@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
+use bundlecp::escape_path;
 use bundlecp::onefile::cache::{self, Limits};
 use bundlecp::onefile::{Environment, locate};
 
@@ -65,7 +66,15 @@ fn path(arguments: &CachePathArgs) -> Result<u8, Failure> {
             unless_closed(writeln!(io::stdout(), "{}", path.display()))?;
             Ok(0)
         }
-        None => Ok(FOUND),
+        None => {
+            let what = match &arguments.file {
+                Some(file) => format!("`{}` is not unpacked anywhere", escape_path(file)),
+                None => "no folder can be the cache".to_owned(),
+            };
+            // As verify and probe say it: with their status, and no error.
+            let _ = writeln!(io::stderr(), "bundlecp: {what}");
+            Ok(FOUND)
+        }
     }
 }
 
