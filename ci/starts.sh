@@ -64,8 +64,8 @@ install_for_starts() {
     done
     [ "${#missing[@]}" -gt 0 ] || return 0
     echo "missing: ${missing[*]}"
-    apt-get update -q
-    DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "${missing[@]}"
+    flock "${TMPDIR:-/tmp}/bundlecp-apt.lock" apt-get update -q
+    DEBIAN_FRONTEND=noninteractive flock "${TMPDIR:-/tmp}/bundlecp-apt.lock" apt-get install -qy --no-install-recommends "${missing[@]}"
 }
 
 # make_program: a bundle whose arguments say what it does.

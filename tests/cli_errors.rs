@@ -101,7 +101,7 @@ const OTHERS: &[Case] = &[
     case(&["probe", "missing"], FAILED, "probe `missing`: No such file or directory", ""),
     case(&["probe", "file"], FAILED, "probe `file`: Not a directory", ""),
     case(&["doctor", "app"], USAGE, "run `doctor`: ", "write `./doctor`"),
-    case(&["cache", "list"], USAGE, "run `cache`: ", "write `./cache`"),
+    case(&["repair", "app"], USAGE, "run `repair`: ", "write `./repair`"),
 ];
 
 /// What the parser of the arguments finds: the words that it has to name.
