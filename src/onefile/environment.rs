@@ -23,6 +23,7 @@ const LIBRARIES: &str = "BUNDLECP_LIBRARY_PATH";
 /// What PyInstaller's programs tell those that they start.
 const PYINSTALLER: &str = "_PYI_";
 const MEIPASS2: &str = "_MEIPASS2";
+const ARCHIVE_FILE: &str = "_PYI_ARCHIVE_FILE";
 
 /// Variables that name folders which bundles add.
 const FOLDERS: [&str; 3] = [LIBRARIES, "_PYI_APPLICATION_HOME_DIR", MEIPASS2];
@@ -98,13 +99,18 @@ impl Environment {
     pub fn restored(&self) -> Self {
         let mut restored = self.clone();
         let own: Vec<&OsStr> = FOLDERS.iter().filter_map(|name| self.get(name)).collect();
+        // A folder's program tells no more than where it is itself.
+        let program = self.get(ARCHIVE_FILE).map(Path::new).and_then(Path::parent);
         for name in LIBRARY_PATHS {
             let kept = format!("{name}_ORIG");
             match (self.get(&kept), self.get(name)) {
                 (Some(before), _) => restored.set(name, before),
                 (None, Some(now)) => {
                     // What the bundle put there goes; what is the user's own stays.
-                    let is_own = |path: &PathBuf| own.contains(&path.as_os_str());
+                    let is_own = |path: &PathBuf| {
+                        let is_beside = program.is_some_and(|folder| path.starts_with(folder));
+                        is_beside || own.contains(&path.as_os_str())
+                    };
                     let left: Vec<PathBuf> = std::env::split_paths(now)
                         .filter(|path| !is_own(path))
                         .collect();
@@ -206,6 +212,11 @@ mod tests {
             inside.restored(),
             environment(&[(PATH, "/usr/x"), ("HOME", "/h")])
         );
+        let folder = environment(&[
+            (PATH, "/opt/app/_internal:/opt/cuda"),
+            ("_PYI_ARCHIVE_FILE", "/opt/app/app"),
+        ]);
+        assert_eq!(folder.restored(), environment(&[(PATH, "/opt/cuda")]));
         let home = "_PYI_APPLICATION_HOME_DIR";
         let without = environment(&[(PATH, "/tmp/_MEI1"), (home, "/tmp/_MEI1")]);
         assert_eq!(without.restored(), environment(&[]));
