@@ -50,7 +50,7 @@ install_tools() {
   fi
   local crate
   for crate in xcp cpz fcp ripunzip; do
-    [[ -x $cache/bin/$crate ]] || cargo install --quiet --locked --root "$cache" "$crate"
+    [[ $part == onefile || -x $cache/bin/$crate ]] || cargo install --quiet --locked --root "$cache" "$crate"
   done
   if [[ -z ${BUNDLECP:-} ]]; then
     cargo build --quiet --release --manifest-path "$root/Cargo.toml"
