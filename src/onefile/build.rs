@@ -182,7 +182,7 @@ impl Builder {
             let cause = "the bundle has a file of the name that the cache needs";
             return fail(cause, "rename it");
         }
-        Ok(member_path(&source.name, plan, named))
+        Ok(source.member_path(named))
     }
 
     fn library_in(&self, packing: &Packing<'_>, bundle: &Path) -> Result<Option<Vec<u8>>> {
@@ -193,7 +193,7 @@ impl Builder {
         let plan = &source.scan.plan;
         match find(plan, path) {
             Some((named, led)) if plan.kind(led) == NodeKind::Dir && named != NodeId::ROOT => {
-                Ok(Some(member_path(&source.name, plan, named)))
+                Ok(Some(source.member_path(named)))
             }
             // The bundle itself.
             Some(_) if !source.name.is_empty() => Ok(Some(source.name.clone())),
@@ -228,14 +228,6 @@ fn find(plan: &Plan, path: &Path) -> Option<(NodeId, NodeId)> {
         };
     }
     Some((named, at))
-}
-
-fn member_path(root: &[u8], plan: &Plan, node: NodeId) -> Vec<u8> {
-    let path = plan.path(node);
-    match root.is_empty() {
-        true => path.as_bytes().to_vec(),
-        false => [root, b"/", path.as_bytes()].concat(),
-    }
 }
 
 /// The stub, filled up to a multiple of [`ALIGNMENT`].

@@ -183,9 +183,9 @@ fn root_hash(file: &File, path: &Path) -> Result<[u8; 32]> {
 /// Whether the system was not started again since the bundle was unpacked, so that all
 /// that was written is there.
 fn is_of_this_run(lease: &Lease) -> bool {
-    let boot = lease.stamp.head.boot;
+    let head = &lease.stamp.head;
     // Where nobody knows, it was brought to the disk before it was published.
-    boot == [0; 16] || sys::boot_id() == Some(boot)
+    !head.knows_boot() || sys::boot_id() == Some(head.boot)
 }
 
 /// Whether the program of a bundle isn't there, or nobody may run it any more.

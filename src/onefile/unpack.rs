@@ -273,7 +273,7 @@ impl Source<'_> {
             let hash = whole.map_or([0; 32], |content| content.hash);
             records.push(Record::new(entry.member.path.clone(), &stat, hash));
         }
-        if sys::boot_id().is_none() {
+        if !head.knows_boot() {
             // Later nobody could tell that the system was started again meanwhile.
             sys::sync_filesystem(staging.dir())?;
         }

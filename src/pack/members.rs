@@ -61,7 +61,7 @@ impl Source {
     }
 
     /// The path of `node` in the archive.
-    pub(super) fn member_path(&self, node: NodeId) -> Vec<u8> {
+    pub(crate) fn member_path(&self, node: NodeId) -> Vec<u8> {
         let path = self.plan().path(node);
         let mut joined = self.name.clone();
         if !joined.is_empty() && !path.is_root() {

@@ -406,6 +406,11 @@ fn head(bytes: &[u8]) -> Result<(Head, u64), Refusal> {
 }
 
 impl Head {
+    /// Whether it is known in which run of the system the bundle was unpacked.
+    pub(crate) fn knows_boot(&self) -> bool {
+        self.boot != [0; 16]
+    }
+
     fn count(&self) -> u64 {
         u64::from(self.folders) + u64::from(self.others)
     }
