@@ -2,12 +2,12 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use crate::common::Ran;
 use crate::common::build::{self, file, folder};
-use crate::world::{Started, World, noise};
+use crate::world::{Started, World, noise, tamper};
 
 /// `bundlecp cache` with the world's own cache.
 fn cache(world: &World, arguments: &[&str]) -> Ran {
@@ -26,6 +26,14 @@ fn cache(world: &World, arguments: &[&str]) -> Ran {
         stdout: started.stdout,
         stderr: started.stderr,
     }
+}
+
+/// Where the executable `name` is unpacked, as the list has it.
+fn listed_path(world: &World, name: &str) -> PathBuf {
+    let listed = cache(world, &["list", "--json"]).json();
+    let mut all = listed.as_array().unwrap().iter();
+    let one = all.find(|one| one["label"] == name).unwrap();
+    PathBuf::from(one["path"].as_str().unwrap())
 }
 
 /// A start that runs until its input ends; returns when it runs.
@@ -156,14 +164,7 @@ fn limits_keep_what_was_used_last() {
                 .unwrap()
                 .success()
         );
-        let listed = cache(&world, &["list", "--json"]).json();
-        let one = listed
-            .as_array()
-            .unwrap()
-            .iter()
-            .find(|one| one["label"] == name)
-            .unwrap();
-        let stamp = Path::new(one["path"].as_str().unwrap()).join(".bundlecp-stamp");
+        let stamp = listed_path(&world, name).join(".bundlecp-stamp");
         let now = std::time::SystemTime::now();
         let then = now - std::time::Duration::from_secs(days * 24 * 3600);
         std::fs::File::open(stamp)
@@ -258,14 +259,7 @@ fn versions_share_files_that_are_equal() {
                 .unwrap()
                 .success()
         );
-        let listed = cache(&world, &["list", "--json"]).json();
-        let one = listed
-            .as_array()
-            .unwrap()
-            .iter()
-            .find(|one| one["label"] == name)
-            .unwrap();
-        let path = Path::new(one["path"].as_str().unwrap());
+        let path = listed_path(&world, name);
         let found = path.join("app/_internal/large");
         assert_eq!(std::fs::read(&found).unwrap(), large, "{name}");
         let inode = |path: &Path| std::fs::metadata(path).unwrap().ino();
@@ -295,11 +289,7 @@ fn a_file_that_was_changed_in_an_older_version_is_not_shared() {
     world.sh("true").printed();
     // With its size and time as they were.
     let old = world.unpacked().join("app/_internal/large");
-    let before = std::fs::metadata(&old).unwrap().modified().unwrap();
-    let mut changed = std::fs::OpenOptions::new().write(true).open(&old).unwrap();
-    changed.write_all(b"damaged").unwrap();
-    changed.set_modified(before).unwrap();
-    drop(changed);
+    tamper(&old, b"damaged");
     file(world.path("app/_internal/base.txt"), "another version\n");
     world.build_as("app", "new.run", &[]);
     assert!(
@@ -310,14 +300,7 @@ fn a_file_that_was_changed_in_an_older_version_is_not_shared() {
             .unwrap()
             .success()
     );
-    let json = cache(&world, &["list", "--json"]).json();
-    let one = json
-        .as_array()
-        .unwrap()
-        .iter()
-        .find(|one| one["label"] == "new.run")
-        .unwrap();
-    let found = Path::new(one["path"].as_str().unwrap()).join("app/_internal/large");
+    let found = listed_path(&world, "new.run").join("app/_internal/large");
     assert_eq!(std::fs::read(found).unwrap(), large);
 }
 
@@ -357,10 +340,7 @@ fn verify_finds_and_repairs_what_was_changed() {
     world.sh("true").printed();
     assert!(verify(&[]).printed().contains("as it was unpacked"));
     let data = world.unpacked().join("app/_internal/base.txt");
-    let before = std::fs::metadata(&data).unwrap().modified().unwrap();
-    let mut changed = std::fs::OpenOptions::new().write(true).open(&data).unwrap();
-    changed.write_all(b"bad ").unwrap();
-    changed.set_modified(before).unwrap();
+    tamper(&data, b"bad ");
     let found = verify(&[]);
     assert_eq!(found.status, Some(1), "{}", found.stderr);
     assert!(

@@ -1,11 +1,10 @@
 //! Starts: the first, the later ones, and how the program finds itself.
 
-use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 use crate::common::build;
-use crate::world::{Started, World, stub};
+use crate::world::{Started, World, stub, tamper};
 
 #[test]
 fn the_program_has_its_own_arguments_name_folder_and_status() {
@@ -270,11 +269,7 @@ fn on_demand_everything_is_compared_with_its_hash() {
     world.sh(script).printed();
     let data = world.unpacked().join("app/_internal/base.txt");
     // The same size and time: no look at it shows anything.
-    let before = std::fs::metadata(&data).unwrap().modified().unwrap();
-    let mut changed = std::fs::OpenOptions::new().write(true).open(&data).unwrap();
-    changed.write_all(b"bad ").unwrap();
-    changed.set_modified(before).unwrap();
-    drop(changed);
+    tamper(&data, b"bad ");
     assert_eq!(world.sh(script).printed(), "bad data");
     for _ in 0..2 {
         let mut command = world.command();
@@ -437,11 +432,7 @@ fn many_starts_that_find_the_same_damage_unpack_once() {
     world.build(&[]);
     world.sh("true").printed();
     let data = world.unpacked().join("app/_internal/base.txt");
-    let before = std::fs::metadata(&data).unwrap().modified().unwrap();
-    let changed = std::fs::OpenOptions::new().write(true).open(&data).unwrap();
-    std::os::unix::fs::FileExt::write_all_at(&changed, b"bad", 0).unwrap();
-    changed.set_modified(before).unwrap();
-    drop(changed);
+    tamper(&data, b"bad");
     let mut children = Vec::new();
     for _ in 0..8 {
         let mut command = world.command();
