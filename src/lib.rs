@@ -156,6 +156,7 @@ mod progress;
 mod scan;
 mod sys;
 mod text;
+mod tree;
 pub mod verify;
 
 pub use dest::attributes::Ownership;

@@ -34,6 +34,7 @@ const ROWS: &[(&str, u8)] = &[
     ("fit", 3),
     ("format", 3),
     ("archive", 3),
+    ("tree", 3),
     ("copy", 4),
     ("pack", 4),
     ("extract", 4),
@@ -64,6 +65,8 @@ const ALLOWED: &[(&str, &str)] = &[
     ("pool", "progress"),
     ("handles", "plan"),
     ("archive", "format"),
+    ("tree", "archive"),
+    ("tree", "format"),
     ("convert", "pack"),
 ];
 

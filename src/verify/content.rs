@@ -2,26 +2,19 @@
 //! and whether a file is a link's target in writing.
 
 use std::collections::HashSet;
-use std::fs::File;
-use std::io;
-use std::path::PathBuf;
 
-use crate::error::{Error, Result};
-use crate::handles::{CannotEnter, Handles, limit_for};
+use crate::error::Result;
 use crate::plan::{NodeId, NodeKind};
 use crate::pool::{self, Queue};
-use crate::progress::{Counters, Phase, Progress, Total};
-use crate::sys::{self, Dir};
+use crate::progress::{Counters, Total};
+use crate::sys;
 use crate::text::escape_bytes;
+use crate::tree::hashing::is_large;
+use crate::tree::reader::{Content, Reader};
+use crate::tree::{Reading, Side, Xattrs};
 
-use super::hashing::{Hasher, is_large};
-use super::packed::Fact;
 use super::pair::Found;
-use super::side::Side;
 use super::{Difference, DifferenceKind};
-
-/// Bytes read at a time: as large as the buffer that copying uses.
-const BUFFER: usize = 256 * 1024;
 
 /// Pairs that one job compares: enough to make taking a job cheap, few enough
 /// to keep all cores busy to the end.
@@ -78,8 +71,6 @@ struct Differing {
     right: String,
 }
 
-type Xattrs = Vec<(Vec<u8>, Vec<u8>)>;
-
 #[derive(Clone, Copy)]
 enum Job<'f> {
     Pairs(&'f [(NodeId, NodeId)]),
@@ -91,28 +82,27 @@ pub(super) fn compare(
     left: &Side<'_>,
     right: &Side<'_>,
     found: &Found,
-    threads: usize,
-    counters: &Counters,
-    progress: &dyn Progress,
+    reading: &Reading<'_>,
 ) -> Result<Hashed> {
+    let (counters, threads) = (Counters::default(), reading.threads);
     let pairs = found.pairs.chunks(PAIRS_PER_JOB).map(Job::Pairs);
     let suspects = (0..found.suspects.len()).map(Job::Suspect);
     let total = Total {
         entries: Some(found.pairs.len() as u64),
         bytes: Some(left.totals.bytes),
     };
-    let report = || progress.report(&counters.status(Phase::Verifying, total));
+    let report = || reading.report(&counters, total);
     let work = |queue: &mut Queue<'_, Job<'_>>| {
         let roots: Vec<_> = [left.root(), right.root()].into_iter().flatten().collect();
         sys::isolate_thread(&roots);
-        let mut reader = Reader::new(left, right, threads);
+        let mut comparer = Comparer::new(left, right, threads);
         while let Some(job) = queue.next() {
             match job {
-                Job::Pairs(pairs) => reader.compare_pairs(queue, pairs, counters)?,
-                Job::Suspect(index) => reader.look_at_suspect(found, index)?,
+                Job::Pairs(pairs) => comparer.compare_pairs(queue, pairs, &counters)?,
+                Job::Suspect(index) => comparer.look_at_suspect(found, index)?,
             }
         }
-        Ok(reader.hashed)
+        Ok(comparer.hashed)
     };
     let mut all = Hashed::default();
     for part in pool::run(threads, pairs.chain(suspects), work, report)? {
@@ -122,31 +112,17 @@ pub(super) fn compare(
 }
 
 /// One worker's state.
-struct Reader<'s> {
-    left: SideReader<'s>,
-    right: SideReader<'s>,
-    buffer: Vec<u8>,
+struct Comparer<'s> {
+    left: Reader<'s>,
+    right: Reader<'s>,
     hashed: Hashed,
 }
 
-struct SideReader<'s> {
-    side: &'s Side<'s>,
-    /// `None` for an archive, which is known already.
-    handles: Option<Handles<'s>>,
-}
-
-/// A file of one side.
-enum Content<'s> {
-    File(File),
-    Known(&'s Fact),
-}
-
-impl<'s> Reader<'s> {
+impl<'s> Comparer<'s> {
     fn new(left: &'s Side<'s>, right: &'s Side<'s>, threads: usize) -> Self {
         Self {
-            left: SideReader::new(left, threads),
-            right: SideReader::new(right, threads),
-            buffer: vec![0; BUFFER],
+            left: Reader::new(left, threads),
+            right: Reader::new(right, threads),
             hashed: Hashed::default(),
         }
     }
@@ -267,75 +243,15 @@ impl<'s> Reader<'s> {
     }
 
     fn hash_left(&mut self, node: NodeId, content: &Content<'_>) -> Result<blake3::Hash> {
-        let size = self.left.side.plan.size(node);
-        let (hash, bytes) = hash(content, size, &mut self.buffer)
-            .map_err(|error| self.left.error("read", node, error))?;
+        let (hash, bytes) = self.left.hash(node, content)?;
         self.hashed.bytes += bytes;
         Ok(hash)
     }
 
     fn hash_right(&mut self, node: NodeId, content: &Content<'_>) -> Result<blake3::Hash> {
-        let size = self.right.side.plan.size(node);
-        let (hash, bytes) = hash(content, size, &mut self.buffer)
-            .map_err(|error| self.right.error("read", node, error))?;
+        let (hash, bytes) = self.right.hash(node, content)?;
         self.hashed.bytes += bytes;
         Ok(hash)
-    }
-}
-
-impl<'s> SideReader<'s> {
-    fn new(side: &'s Side<'s>, threads: usize) -> Self {
-        let handles = side
-            .root()
-            .map(|root| Handles::new(root, limit_for(threads)));
-        Self { side, handles }
-    }
-
-    fn open(&mut self, node: NodeId) -> Result<Content<'s>> {
-        if let Some(fact) = self.side.fact(node) {
-            return Ok(Content::Known(fact));
-        }
-        let plan = &self.side.plan;
-        let name = plan.name(node);
-        let opened = match self.enter(plan.parent(node)) {
-            Ok(dir) => sys::open_file(dir, name),
-            Err(lost) => Err(lost.source),
-        };
-        let file = opened.map_err(|error| self.error("open", node, error))?;
-        Ok(Content::File(file))
-    }
-
-    /// Opens a folder of a side that is one.
-    fn enter(&mut self, node: NodeId) -> Result<&Dir, CannotEnter> {
-        let handles = self.handles.as_mut();
-        let handles = handles.expect("a side without facts is a folder");
-        handles.enter(&self.side.plan, node)
-    }
-
-    fn xattrs(&self, node: NodeId, content: &Content<'_>) -> Result<Xattrs> {
-        match content {
-            Content::File(file) => {
-                sys::file_xattrs(file).map_err(|error| self.error("read", node, error))
-            }
-            Content::Known(fact) => Ok(fact.xattrs.clone().unwrap_or_default()),
-        }
-    }
-
-    fn dir_xattrs(&mut self, node: NodeId) -> Result<Xattrs> {
-        if let Some(fact) = self.side.fact(node) {
-            return Ok(fact.xattrs.clone().unwrap_or_default());
-        }
-        let read = match self.enter(node) {
-            Ok(dir) => sys::dir_xattrs(dir),
-            Err(lost) => Err(lost.source),
-        };
-        read.map_err(|error| self.error("read", node, error))
-    }
-
-    fn error(&self, operation: &'static str, node: NodeId, error: io::Error) -> Error {
-        let path = self.side.plan.path(node);
-        let path: PathBuf = sys::join_bytes(self.side.shown, path.as_bytes());
-        Error::io(operation, path, error)
     }
 }
 
@@ -349,26 +265,5 @@ fn describe(own: &Xattrs, other: &Xattrs) -> String {
     match words.is_empty() {
         true => "no such attribute".to_owned(),
         false => words.join(", "),
-    }
-}
-
-/// The hash of a whole file of `size` bytes, and how many bytes were read for it.
-fn hash(content: &Content<'_>, size: u64, buffer: &mut [u8]) -> io::Result<(blake3::Hash, u64)> {
-    let file = match content {
-        Content::File(file) => file,
-        Content::Known(fact) => {
-            let hash = fact.hash;
-            return Ok((hash.expect("files of equal sizes were hashed"), 0));
-        }
-    };
-    let mut hasher = Hasher::new(size);
-    let mut at = 0;
-    loop {
-        let read = sys::read_at(file, buffer, at)?;
-        if read == 0 {
-            return Ok((hasher.finish(&|| false), at));
-        }
-        hasher.take(at, &buffer[..read], &|| false);
-        at += read as u64;
     }
 }

@@ -9,17 +9,9 @@
 //!
 //! Nothing is written, and no link is followed on disk.
 
-mod bcp;
 mod content;
-mod frames;
-mod hashing;
-mod items;
-mod moment;
-mod packed;
 mod pair;
-mod side;
 
-use std::io::Read;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -28,9 +20,10 @@ use serde::Serialize;
 use crate::error::{Error, ErrorKind, Result};
 use crate::path::RelPath;
 use crate::pool;
-use crate::progress::{Counters, Progress};
+use crate::progress::{Phase, Progress};
+use crate::tree::{self, Input, Reading, Side};
 
-use side::{Input, Side};
+pub use crate::tree::Tree;
 
 /// In what way two entries of the same path differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -186,15 +179,6 @@ pub fn verify(
     verify_trees(Tree::At(left), Tree::At(right), options, progress)
 }
 
-/// Where a tree is that is compared.
-pub enum Tree<'t> {
-    /// A folder or an archive, at this path.
-    At(&'t Path),
-    /// An archive that this reader brings, called so in errors. The reader is read on
-    /// another thread, to its end.
-    From(Box<dyn Read + Send + 't>, &'t Path),
-}
-
 /// Compares `left` and `right` as [`verify`] does, where one may come through a pipe.
 ///
 /// # Errors
@@ -207,11 +191,10 @@ pub fn verify_trees(
     progress: &dyn Progress,
 ) -> Result<Outcome> {
     let started = Instant::now();
-    let threads = pool::threads(options.jobs);
-    let (left, right) = open_sides(left, right, threads, progress)?;
-    let counters = Counters::default();
+    let reading = reading(options, progress);
+    let (left, right) = open_sides(left, right, &reading)?;
     let mut found = pair::compare(&left, &right);
-    let hashed = content::compare(&left, &right, &found, threads, &counters, progress)?;
+    let hashed = content::compare(&left, &right, &found, &reading)?;
     pair::judge(&left, &right, &mut found, &hashed);
     let mut differences = found.differences;
     differences.extend(hashed.differences(&left));
@@ -265,7 +248,7 @@ pub fn check(archive: &Path, options: &Options, progress: &dyn Progress) -> Resu
 /// As [`check`]. A zip can't be checked while it comes.
 pub fn check_tree(tree: Tree<'_>, options: &Options, progress: &dyn Progress) -> Result<Checked> {
     let started = Instant::now();
-    let (archive, opened) = match side::open(tree)? {
+    let (archive, opened) = match tree::open(tree)? {
         (archive, Input::Archive(opened)) => (archive, opened),
         (archive, Input::Folder(_)) => {
             let cause = "is a folder, and there is nothing to hold it against";
@@ -274,8 +257,7 @@ pub fn check_tree(tree: Tree<'_>, options: &Options, progress: &dyn Progress) ->
         }
     };
     let format = opened.kind.name();
-    let threads = pool::threads(options.jobs);
-    let side = Side::of_whole_archive(opened, archive, threads, progress)?;
+    let side = Side::of_whole_archive(opened, archive, &reading(options, progress))?;
     let totals = &side.totals;
     Ok(Checked {
         format,
@@ -288,17 +270,25 @@ pub fn check_tree(tree: Tree<'_>, options: &Options, progress: &dyn Progress) ->
     })
 }
 
+fn reading<'r>(options: &Options, progress: &'r dyn Progress) -> Reading<'r> {
+    Reading {
+        operation: "verify",
+        phase: Phase::Verifying,
+        threads: pool::threads(options.jobs),
+        progress,
+    }
+}
+
 /// Reads both sides, a folder before an archive: where the archive's tree
 /// begins, and what of it has to be hashed, depends on the folder.
 fn open_sides<'s>(
     left: Tree<'s>,
     right: Tree<'s>,
-    threads: usize,
-    progress: &dyn Progress,
+    reading: &Reading<'_>,
 ) -> Result<(Side<'s>, Side<'s>)> {
-    let folder = |root, shown| Side::of_folder(root, shown, threads, progress);
-    let archive = |opened, shown, other| Side::of_archive(opened, shown, other, threads, progress);
-    let ((left, a), (right, b)) = (side::open(left)?, side::open(right)?);
+    let folder = |root, shown| Side::of_folder(root, shown, reading);
+    let archive = |opened, shown, other| Side::of_archive(opened, shown, other, reading);
+    let ((left, a), (right, b)) = (tree::open(left)?, tree::open(right)?);
     match (a, b) {
         (Input::Folder(a), Input::Folder(b)) => Ok((folder(a, left)?, folder(b, right)?)),
         (Input::Folder(a), Input::Archive(b)) => {

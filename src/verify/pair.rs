@@ -6,10 +6,10 @@ use std::collections::HashMap;
 use crate::plan::links::{Resolution, Resolver};
 use crate::plan::{NodeId, NodeKind, Plan};
 use crate::text::escape_bytes;
+use crate::tree::Side;
+use crate::tree::moment::Moment;
 
 use super::content::Hashed;
-use super::moment::Moment;
-use super::side::Side;
 use super::{Difference, DifferenceKind};
 
 /// What the walk found, and what is still to be read.

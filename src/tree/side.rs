@@ -1,4 +1,4 @@
-//! One side of a comparison: a tree, and what is known of each node.
+//! One tree, such as a side of a comparison, and what is known of each node.
 //!
 //! A folder tells everything, and its contents are read when they are
 //! compared. An archive was read before, once, and tells what its format and
@@ -8,18 +8,17 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use crate::archive::Opened;
-use crate::error::{Error, Result};
+use crate::error::{Refusal, Result};
 use crate::plan::{NodeId, NodeKind, Plan};
-use crate::progress::Progress;
 use crate::scan::{self, Detail, Special, Totals};
-use crate::sys::{self, Dir, Stat};
+use crate::sys::{Dir, Stat};
 
-use super::Tree;
+use super::Reading;
 use super::moment::Moment;
 use super::packed::{self, Fact, HardLinks, Packed};
 
 /// One side. See the module's documentation.
-pub(super) struct Side<'s> {
+pub(crate) struct Side<'s> {
     pub shown: &'s Path,
     pub plan: Plan,
     pub totals: Totals,
@@ -40,14 +39,14 @@ enum Source {
 }
 
 /// Sizes of files whose content may be compared.
-pub(super) enum Sizes {
+pub(crate) enum Sizes {
     All,
     /// These, and any that a link's target has as text.
     Some(HashSet<u64>),
 }
 
 impl Sizes {
-    pub(super) fn has(&self, size: u64) -> bool {
+    pub(crate) fn has(&self, size: u64) -> bool {
         match self {
             Sizes::All => true,
             Sizes::Some(sizes) => size <= LONGEST_STUB || sizes.contains(&size),
@@ -60,19 +59,14 @@ const LONGEST_STUB: u64 = 4096;
 
 impl<'s> Side<'s> {
     /// The folder `root`, which is `shown` in messages.
-    pub(super) fn of_folder(
-        root: Dir,
-        shown: &'s Path,
-        threads: usize,
-        progress: &dyn Progress,
-    ) -> Result<Self> {
+    pub(crate) fn of_folder(root: Dir, shown: &'s Path, reading: &Reading<'_>) -> Result<Self> {
         let options = scan::Options {
             detail: Detail::Stats,
             special: Special::Keep,
             is_excluded: None,
-            threads,
+            threads: reading.threads,
         };
-        let scan = scan::scan(&root, shown, options, progress)?;
+        let scan = scan::scan(&root, shown, options, reading.progress)?;
         Ok(Self {
             shown,
             plan: scan.plan,
@@ -85,41 +79,45 @@ impl<'s> Side<'s> {
     }
 
     /// The archive `opened`, to be held against `other` if that is known.
-    pub(super) fn of_archive(
+    pub(crate) fn of_archive(
         opened: Opened<'_>,
         shown: &'s Path,
         other: Option<&Side<'_>>,
-        threads: usize,
-        progress: &dyn Progress,
+        reading: &Reading<'_>,
     ) -> Result<Self> {
         let sizes = other.map_or(Sizes::All, Side::sizes);
-        let packed = packed::read(opened, &sizes, threads, progress)?;
+        let packed = packed::read(opened, &sizes, reading)?;
         let top = match other {
             Some(other) if other.root().is_some() => top_for(&packed, &other.plan),
             Some(_) | None => NodeId::ROOT,
         };
-        Self::of_packed(packed, top, shown)
+        Self::of_packed(packed, top, shown, reading)
     }
 
     /// The archive `opened`, of which no content is compared with anything.
-    pub(super) fn of_whole_archive(
+    pub(crate) fn of_whole_archive(
         opened: Opened<'_>,
         shown: &'s Path,
-        threads: usize,
-        progress: &dyn Progress,
+        reading: &Reading<'_>,
     ) -> Result<Self> {
-        let packed = packed::read(opened, &Sizes::Some(HashSet::new()), threads, progress)?;
-        Self::of_packed(packed, NodeId::ROOT, shown)
+        let packed = packed::read(opened, &Sizes::Some(HashSet::new()), reading)?;
+        Self::of_packed(packed, NodeId::ROOT, shown, reading)
     }
 
-    fn of_packed(packed: Packed, top: NodeId, shown: &'s Path) -> Result<Self> {
+    fn of_packed(
+        packed: Packed,
+        top: NodeId,
+        shown: &'s Path,
+        reading: &Reading<'_>,
+    ) -> Result<Self> {
         let Packed {
             hard_links,
             hashed,
             root_hash,
             ..
         } = packed;
-        let (plan, facts) = packed.into_tree(top).map_err(|r| r.at("verify", shown))?;
+        let refused = |refusal: Refusal| refusal.at(reading.operation, shown);
+        let (plan, facts) = packed.into_tree(top).map_err(refused)?;
         Ok(Self {
             shown,
             totals: totals(&plan),
@@ -134,7 +132,7 @@ impl<'s> Side<'s> {
     }
 
     /// The hash that names all of an archive, where its format has one.
-    pub(super) fn root_hash(&self) -> Option<[u8; 32]> {
+    pub(crate) fn root_hash(&self) -> Option<[u8; 32]> {
         match &self.source {
             Source::Folder { .. } => None,
             Source::Archive { root_hash, .. } => *root_hash,
@@ -142,7 +140,7 @@ impl<'s> Side<'s> {
     }
 
     /// The folder; `None` for an archive.
-    pub(super) fn root(&self) -> Option<&Dir> {
+    pub(crate) fn root(&self) -> Option<&Dir> {
         match &self.source {
             Source::Folder { root, .. } => Some(root),
             Source::Archive { .. } => None,
@@ -150,7 +148,7 @@ impl<'s> Side<'s> {
     }
 
     /// What the file system says; `None` for an archive.
-    pub(super) fn stat(&self, node: NodeId) -> Option<&Stat> {
+    pub(crate) fn stat(&self, node: NodeId) -> Option<&Stat> {
         match &self.source {
             Source::Folder { stats, .. } => Some(&stats[node.index()]),
             Source::Archive { .. } => None,
@@ -158,7 +156,7 @@ impl<'s> Side<'s> {
     }
 
     /// What an archive says; `None` for a folder.
-    pub(super) fn fact(&self, node: NodeId) -> Option<&Fact> {
+    pub(crate) fn fact(&self, node: NodeId) -> Option<&Fact> {
         match &self.source {
             Source::Folder { .. } => None,
             Source::Archive { facts, .. } => Some(&facts[node.index()]),
@@ -166,7 +164,7 @@ impl<'s> Side<'s> {
     }
 
     /// The permission bits of a file or folder: 0 to 0o7777.
-    pub(super) fn mode(&self, node: NodeId) -> Option<u32> {
+    pub(crate) fn mode(&self, node: NodeId) -> Option<u32> {
         match &self.source {
             Source::Folder { stats, .. } => Some(stats[node.index()].mode),
             Source::Archive { facts, .. } => facts[node.index()].mode,
@@ -174,7 +172,7 @@ impl<'s> Side<'s> {
     }
 
     /// When a node was last modified.
-    pub(super) fn modified(&self, node: NodeId) -> Option<Moment> {
+    pub(crate) fn modified(&self, node: NodeId) -> Option<Moment> {
         match &self.source {
             Source::Folder { stats, .. } => Some(Moment::exact(stats[node.index()].modified)),
             Source::Archive { facts, .. } => facts[node.index()].modified,
@@ -182,12 +180,12 @@ impl<'s> Side<'s> {
     }
 
     /// Whether anything is known of the user attributes of a node.
-    pub(super) fn tells_xattrs(&self, node: NodeId) -> bool {
+    pub(crate) fn tells_xattrs(&self, node: NodeId) -> bool {
         self.fact(node).is_none_or(|fact| fact.xattrs.is_some())
     }
 
     /// Whether the side can say that two names are one file.
-    pub(super) fn holds_hard_links(&self) -> bool {
+    pub(crate) fn holds_hard_links(&self) -> bool {
         match self.source {
             Source::Folder { .. } => true,
             Source::Archive { hard_links, .. } => hard_links == HardLinks::Kept,
@@ -195,7 +193,7 @@ impl<'s> Side<'s> {
     }
 
     /// What all names of one file have in common, if it may have several.
-    pub(super) fn identity(&self, node: NodeId) -> Option<(u64, u64)> {
+    pub(crate) fn identity(&self, node: NodeId) -> Option<(u64, u64)> {
         match &self.source {
             Source::Folder { stats, .. } => {
                 let stat = &stats[node.index()];
@@ -209,7 +207,7 @@ impl<'s> Side<'s> {
     }
 
     /// Bytes that were hashed to know the side.
-    pub(super) fn hashed(&self) -> u64 {
+    pub(crate) fn hashed(&self) -> u64 {
         match self.source {
             Source::Folder { .. } => 0,
             Source::Archive { hashed, .. } => hashed,
@@ -249,29 +247,4 @@ fn totals(plan: &Plan) -> Totals {
         totals.bytes = totals.bytes.saturating_add(plan.size(node));
     }
     totals
-}
-
-/// What a path leads to.
-pub(super) enum Input<'i> {
-    Folder(Dir),
-    Archive(Opened<'i>),
-}
-
-/// Opens what is to be compared.
-pub(super) fn open(tree: Tree<'_>) -> Result<(&Path, Input<'_>)> {
-    let shown = match tree {
-        Tree::At(path) => path,
-        Tree::From(reader, shown) => {
-            let opened = crate::archive::from_reader(reader, shown)?;
-            return Ok((shown, Input::Archive(opened)));
-        }
-    };
-    let input = match sys::open_root(shown) {
-        Ok(root) => Input::Folder(root),
-        Err(error) if sys::is_not_a_real_dir(&error) => {
-            Input::Archive(crate::archive::open(shown)?)
-        }
-        Err(error) => return Err(Error::io("open", shown, error)),
-    };
-    Ok((shown, input))
 }

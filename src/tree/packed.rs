@@ -1,4 +1,4 @@
-//! Reading an archive for a comparison: its tree, and a hash of each content.
+//! Reading an archive: its tree, and a hash of each content.
 //!
 //! An archive is decoded once and as a whole, whatever of it is compared, so
 //! that damage anywhere is found; what an extraction would refuse is refused
@@ -15,20 +15,23 @@ use crate::error::{Error, ErrorKind, Refusal, Result};
 use crate::format::tar;
 use crate::plan::members::{Added, Members, names_of};
 use crate::plan::{NodeId, NodeKind, Plan};
-use crate::progress::{Counters, Progress};
+use crate::progress::Counters;
 use crate::text::escape_bytes;
 
 use super::moment::{Clock, Moment};
 use super::side::Sizes;
-use super::{bcp, frames, items};
+use super::{Reading, bcp, frames, items};
+
+/// Name and value of each user attribute.
+pub(crate) type Xattrs = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// What an archive says of one node; `None` where it says nothing.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Fact {
+pub(crate) struct Fact {
     pub mode: Option<u32>,
     pub modified: Option<Moment>,
     /// The user attributes, sorted by name.
-    pub xattrs: Option<Vec<(Vec<u8>, Vec<u8>)>>,
+    pub xattrs: Option<Xattrs>,
     /// The hash of a file's content, if somebody may compare it.
     pub hash: Option<blake3::Hash>,
     /// For a file of several names, the one that has the content.
@@ -37,14 +40,14 @@ pub(super) struct Fact {
 
 /// Whether a format has hard links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum HardLinks {
+pub(crate) enum HardLinks {
     Kept,
     /// They are files like any other.
     Lost,
 }
 
 /// An archive that was read.
-pub(super) struct Packed {
+pub(crate) struct Packed {
     members: Members,
     /// By the nodes of `members`.
     facts: Vec<Fact>,
@@ -58,21 +61,21 @@ pub(super) struct Packed {
 
 /// What a format tells of a member.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Tells {
+pub(crate) struct Tells {
     pub mode: bool,
     pub xattrs: bool,
     pub clock: Clock,
 }
 
 /// A tar tells all; a time without a fraction may have lost it.
-pub(super) const TAR: Tells = Tells {
+pub(crate) const TAR: Tells = Tells {
     mode: true,
     xattrs: true,
     clock: Clock::Nanoseconds,
 };
 
 /// What all that read an archive need.
-pub(super) struct Task<'t> {
+pub(crate) struct Task<'t> {
     pub sizes: &'t Sizes,
     pub threads: usize,
     pub counters: Counters,
@@ -81,48 +84,43 @@ pub(super) struct Task<'t> {
 }
 
 /// Reads all of `opened`, and hashes files of the sizes in `sizes`.
-pub(super) fn read(
-    opened: Opened<'_>,
-    sizes: &Sizes,
-    threads: usize,
-    progress: &dyn Progress,
-) -> Result<Packed> {
-    let shown = opened.shown;
-    let refused = |refusal: Refusal| refusal.at("verify", &shown);
+pub(crate) fn read(opened: Opened<'_>, sizes: &Sizes, reading: &Reading<'_>) -> Result<Packed> {
+    let (shown, operation) = (opened.shown, reading.operation);
+    let refused = |refusal: Refusal| refusal.at(operation, &shown);
     let task = Task {
         sizes,
-        threads,
+        threads: reading.threads,
         counters: Counters::default(),
         refused: &refused,
     };
     match (opened.kind, opened.input) {
         (Kind::Zip, Input::File(file, length)) => {
             let directory = Directory::of_zip(&file, length).map_err(refused)?;
-            items::read(&file, &directory, &task, progress)
+            items::read(&file, &directory, &task, reading)
         }
         (Kind::PyInstaller, Input::File(file, length)) => {
             let directory = Directory::of_package(&file, length).map_err(refused)?;
-            items::read(&file, &directory, &task, progress)
+            items::read(&file, &directory, &task, reading)
         }
         (Kind::PyInstaller, Input::Stream(_)) => Err(refused(from_pipe())),
         (Kind::Zip, Input::Stream(_)) => {
-            let cause = "a zip that comes through a pipe can't be compared";
+            let cause = "a zip that comes through a pipe can't be read as a whole";
             let refusal = Refusal::new(ErrorKind::Usage, cause);
             Err(refused(refusal.with_hint("save it to a file first")))
         }
-        (Kind::Bcp, Input::File(file, length)) => bcp::read(&file, length, &task, progress),
-        (Kind::Bcp, Input::Stream(reader)) => bcp::read_stream(reader, &task, progress),
+        (Kind::Bcp, Input::File(file, length)) => bcp::read(&file, length, &task, reading),
+        (Kind::Bcp, Input::Stream(reader)) => bcp::read_stream(reader, &task, reading),
         (Kind::Tar(codec), Input::File(file, length)) => {
             if codec == Codec::Zstd
                 && let Some(index) =
                     index::read_index(&file, length, tar_options(), &mut |_| Ok(()))
                         .map_err(refused)?
             {
-                return frames::read(&file, &index, &task, progress);
+                return frames::read(&file, &index, &task, reading);
             }
-            read_stream(codec, Sequential::new(&file), &task, progress)
+            read_stream(codec, Sequential::new(&file), &task, reading)
         }
-        (Kind::Tar(codec), Input::Stream(reader)) => read_stream(codec, reader, &task, progress),
+        (Kind::Tar(codec), Input::Stream(reader)) => read_stream(codec, reader, &task, reading),
     }
 }
 
@@ -138,16 +136,16 @@ fn read_stream(
     codec: Codec,
     input: impl Read + Send,
     task: &Task<'_>,
-    progress: &dyn Progress,
+    reading: &Reading<'_>,
 ) -> Result<Packed> {
     let threads = u32::try_from(task.threads).unwrap_or(u32::MAX);
     let options = DecodeOptions { threads };
     let reader = decoder(codec, input, options).map_err(task.refused)?;
-    frames::read_stream(reader, tar_options(), task, progress)
+    frames::read_stream(reader, tar_options(), task, reading)
 }
 
 impl Packed {
-    pub(super) fn new(hard_links: HardLinks) -> Self {
+    pub(crate) fn new(hard_links: HardLinks) -> Self {
         Self {
             members: Members::new(),
             facts: vec![Fact::default()],
@@ -159,7 +157,7 @@ impl Packed {
     }
 
     /// Takes the next member into the tree. Returns its node if it is a file.
-    pub(super) fn accept(
+    pub(crate) fn accept(
         &mut self,
         member: &Member,
         tells: Tells,
@@ -199,7 +197,7 @@ impl Packed {
     }
 
     /// Notes what the content of files was.
-    pub(super) fn set_hashes(&mut self, hashes: Vec<(NodeId, Option<blake3::Hash>)>) {
+    pub(crate) fn set_hashes(&mut self, hashes: Vec<(NodeId, Option<blake3::Hash>)>) {
         for (node, hash) in hashes {
             self.facts[node.index()].hash = hash;
             if hash.is_some() {
@@ -209,7 +207,7 @@ impl Packed {
     }
 
     /// The only member at the top, if that is a folder.
-    pub(super) fn only_folder(&self) -> Option<NodeId> {
+    pub(crate) fn only_folder(&self) -> Option<NodeId> {
         let plan = self.members.plan();
         let mut top = plan.nodes().filter(|node| plan.depth(*node) == 1);
         match (top.next(), top.next()) {
@@ -218,12 +216,12 @@ impl Packed {
         }
     }
 
-    pub(super) fn name(&self, node: NodeId) -> &[u8] {
+    pub(crate) fn name(&self, node: NodeId) -> &[u8] {
         self.members.plan().name(node)
     }
 
     /// The tree below the folder `top`, and what is known of each of its nodes.
-    pub(super) fn into_tree(mut self, top: NodeId) -> Result<(Plan, Vec<Fact>), Refusal> {
+    pub(crate) fn into_tree(mut self, top: NodeId) -> Result<(Plan, Vec<Fact>), Refusal> {
         for (name, first) in self.members.hardlinks() {
             self.facts[first.index()].first = Some(*first);
             self.facts[name.index()] = self.facts[first.index()].clone();

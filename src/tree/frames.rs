@@ -13,8 +13,9 @@ use crate::error::{Refusal, Result};
 use crate::format::tar;
 use crate::plan::NodeId;
 use crate::pool::{self, Queue};
-use crate::progress::{Phase, Progress, Total};
+use crate::progress::Total;
 
+use super::Reading;
 use super::hashing::Hashing;
 use super::packed::{HardLinks, Packed, TAR, Task};
 
@@ -25,7 +26,7 @@ pub(super) fn read(
     file: &File,
     index: &Index,
     task: &Task<'_>,
-    progress: &dyn Progress,
+    reading: &Reading<'_>,
 ) -> Result<Packed> {
     let mut packed = Packed::new(HardLinks::Kept);
     let mut slots = Vec::with_capacity(index.members.len());
@@ -45,7 +46,7 @@ pub(super) fn read(
         }
         Ok(hashes)
     };
-    let report = || progress.report(&task.counters.status(Phase::Verifying, total));
+    let report = || reading.report(&task.counters, total);
     for hashes in pool::run(task.threads, index.runs().into_iter().rev(), work, report)? {
         packed.set_hashes(hashes);
     }
@@ -119,7 +120,7 @@ pub(super) fn read_stream(
     reader: impl Read + Send,
     options: tar::Options,
     task: &Task<'_>,
-    progress: &dyn Progress,
+    reading: &Reading<'_>,
 ) -> Result<Packed> {
     let state = Mutex::new((
         TarStream::new(reader, options),
@@ -148,10 +149,7 @@ pub(super) fn read_stream(
         }
         Ok(hashes)
     };
-    let report = || {
-        let status = task.counters.status(Phase::Verifying, Total::default());
-        progress.report(&status)
-    };
+    let report = || reading.report(&task.counters, Total::default());
     let hashes = pool::run(1, [()], work, report)?;
     let (_, mut packed) = state.into_inner().unwrap_or_else(PoisonError::into_inner);
     hashes

@@ -14,9 +14,10 @@ use crate::format::bcp::{
 };
 use crate::plan::NodeId;
 use crate::pool::{self, Queue};
-use crate::progress::{Phase, Progress, Total};
+use crate::progress::Total;
 use crate::text::escape_bytes;
 
+use super::Reading;
 use super::hashing::{Hasher, is_large};
 use super::packed::{HardLinks, Packed, TAR, Task};
 
@@ -25,7 +26,7 @@ pub(super) fn read(
     file: &File,
     length: u64,
     task: &Task<'_>,
-    progress: &dyn Progress,
+    reading: &Reading<'_>,
 ) -> Result<Packed> {
     let index = read_index(file, length, &mut keep_all).map_err(task.refused)?;
     index.check_others(file).map_err(task.refused)?;
@@ -53,7 +54,7 @@ pub(super) fn read(
         Ok(checker.others)
     };
     let total = total(layout);
-    let report = || progress.report(&task.counters.status(Phase::Verifying, total));
+    let report = || reading.report(&task.counters, total);
     let jobs = runs(layout).into_iter().rev().map(Job::Blocks);
     let others = pool::run(task.threads, jobs.chain([Job::Empty]), work, report)?;
     note(
@@ -75,7 +76,7 @@ enum Job {
 pub(super) fn read_stream(
     reader: impl Read + Send,
     task: &Task<'_>,
-    progress: &dyn Progress,
+    reading: &Reading<'_>,
 ) -> Result<Packed> {
     let (reader, manifest) = StreamReader::new(reader, &mut keep_all).map_err(task.refused)?;
     let layout = Layout::new(manifest);
@@ -101,7 +102,7 @@ pub(super) fn read_stream(
         Ok((checker.others, root_hash))
     };
     let total = total(&layout);
-    let report = || progress.report(&task.counters.status(Phase::Verifying, total));
+    let report = || reading.report(&task.counters, total);
     let mut others = Vec::new();
     for (found, root_hash) in pool::run(1, [()], work, report)? {
         others.extend(found);

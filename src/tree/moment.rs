@@ -4,7 +4,7 @@ use crate::sys::Timestamp;
 
 /// How finely a side tells a time, the finest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Clock {
+pub(crate) enum Clock {
     /// File systems, and tars with a PAX header.
     Nanoseconds,
     /// NTFS, in zips: 100 ns.
@@ -17,21 +17,21 @@ pub(super) enum Clock {
 
 /// A time, and how finely it is told.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Moment {
+pub(crate) struct Moment {
     pub time: Timestamp,
     clock: Clock,
 }
 
 impl Moment {
     /// A time of a file system.
-    pub(super) fn exact(time: Timestamp) -> Self {
+    pub(crate) fn exact(time: Timestamp) -> Self {
         let clock = Clock::Nanoseconds;
         Self { time, clock }
     }
 
     /// A time that an archive tells by `clock`, or by seconds where it has no
     /// more than those: an archive doesn't say that a fraction was left out.
-    pub(super) fn told(time: Timestamp, clock: Clock) -> Self {
+    pub(crate) fn told(time: Timestamp, clock: Clock) -> Self {
         let clock = match time.nanos {
             0 => clock.max(Clock::Seconds),
             _ => clock,
@@ -40,7 +40,7 @@ impl Moment {
     }
 
     /// Whether both can be the same time.
-    pub(super) fn agrees(self, other: Self) -> bool {
+    pub(crate) fn agrees(self, other: Self) -> bool {
         let (a, b) = (self.time, other.time);
         match self.clock.max(other.clock) {
             Clock::Nanoseconds => a == b,

@@ -21,12 +21,12 @@ static ZEROS: [u8; PIECE as usize] = [0; PIECE as usize];
 const CONTEXT: &str = "bundlecp 2026-11-23 verify pieces of a large file";
 
 /// Whether a file of `size` bytes is hashed by what isn't zero in it.
-pub(super) fn is_large(size: u64) -> bool {
+pub(crate) fn is_large(size: u64) -> bool {
     size >= LARGE
 }
 
 /// Hashes content that comes in order, holes included.
-pub(super) struct Hasher {
+pub(crate) struct Hasher {
     hasher: Box<blake3::Hasher>,
     size: u64,
     at: u64,
@@ -36,7 +36,7 @@ pub(super) struct Hasher {
 
 impl Hasher {
     /// For a file of `size` bytes.
-    pub(super) fn new(size: u64) -> Self {
+    pub(crate) fn new(size: u64) -> Self {
         let mut hasher = Box::new(match is_large(size) {
             true => blake3::Hasher::new_derive_key(CONTEXT),
             false => blake3::Hasher::new(),
@@ -54,13 +54,13 @@ impl Hasher {
 
     /// Takes the bytes that stand at `offset` in the file, never before those
     /// that were taken. `stops` is asked in long holes whether to give up.
-    pub(super) fn take(&mut self, offset: u64, bytes: &[u8], stops: &dyn Fn() -> bool) {
+    pub(crate) fn take(&mut self, offset: u64, bytes: &[u8], stops: &dyn Fn() -> bool) {
         self.skip_to(offset, stops);
         self.put(bytes);
     }
 
     /// The hash of all of the file.
-    pub(super) fn finish(mut self, stops: &dyn Fn() -> bool) -> blake3::Hash {
+    pub(crate) fn finish(mut self, stops: &dyn Fn() -> bool) -> blake3::Hash {
         self.skip_to(self.size, stops);
         self.end_piece();
         self.hasher.finalize()
@@ -110,7 +110,7 @@ impl Hasher {
 }
 
 /// Hashes the content of one file, if somebody compares it.
-pub(super) struct Hashing {
+pub(crate) struct Hashing {
     node: NodeId,
     /// `None` for a file that nobody compares.
     hasher: Option<Hasher>,
@@ -118,7 +118,7 @@ pub(super) struct Hashing {
 
 impl Hashing {
     /// Begins with the file `node` of `size` bytes.
-    pub(super) fn new(node: NodeId, size: u64, sizes: &Sizes) -> Self {
+    pub(crate) fn new(node: NodeId, size: u64, sizes: &Sizes) -> Self {
         Self {
             node,
             hasher: sizes.has(size).then(|| Hasher::new(size)),
@@ -126,14 +126,14 @@ impl Hashing {
     }
 
     /// As [`Hasher::take`].
-    pub(super) fn take(&mut self, offset: u64, bytes: &[u8], stops: &dyn Fn() -> bool) {
+    pub(crate) fn take(&mut self, offset: u64, bytes: &[u8], stops: &dyn Fn() -> bool) {
         if let Some(hasher) = &mut self.hasher {
             hasher.take(offset, bytes, stops);
         }
     }
 
     /// The hash of all.
-    pub(super) fn finish(self, stops: &dyn Fn() -> bool) -> (NodeId, Option<blake3::Hash>) {
+    pub(crate) fn finish(self, stops: &dyn Fn() -> bool) -> (NodeId, Option<blake3::Hash>) {
         let hash = self.hasher.map(|hasher| hasher.finish(stops));
         (self.node, hash)
     }

@@ -9,8 +9,9 @@ use crate::archive::directory::{Directory, Item};
 use crate::error::{Refusal, Result};
 use crate::plan::NodeId;
 use crate::pool::{self, Queue};
-use crate::progress::{Phase, Progress, Total};
+use crate::progress::Total;
 
+use super::Reading;
 use super::hashing::Hashing;
 use super::moment::Clock;
 use super::packed::{HardLinks, Packed, Task, Tells};
@@ -33,7 +34,7 @@ pub(super) fn read(
     file: &File,
     directory: &Directory,
     task: &Task<'_>,
-    progress: &dyn Progress,
+    reading: &Reading<'_>,
 ) -> Result<Packed> {
     let mut packed = Packed::new(HardLinks::Lost);
     let slots = plan(file, directory, &mut packed).map_err(task.refused)?;
@@ -55,7 +56,7 @@ pub(super) fn read(
         }
         Ok(hashes)
     };
-    let report = || progress.report(&task.counters.status(Phase::Verifying, total));
+    let report = || reading.report(&task.counters, total);
     let batches = batches(&slots).into_iter().rev();
     for hashes in pool::run(task.threads, batches, work, report)? {
         packed.set_hashes(hashes);
