@@ -23,6 +23,8 @@
 //!   then starts like the folder.
 //! - [`verify::verify`] compares two trees, in folders or archives, and tells a
 //!   link that became a copy of its target from one that became a text file.
+//! - [`manifest::write`](fn@manifest::write) writes down what a tree is, a line an entry with
+//!   its hash, to be compared later without the tree itself.
 //!
 //! # Examples
 //!
@@ -146,6 +148,7 @@ mod handles;
 mod json;
 mod links_file;
 pub mod list;
+pub mod manifest;
 pub mod onefile;
 pub mod pack;
 mod path;

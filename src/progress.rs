@@ -25,6 +25,8 @@ pub enum Phase {
     Packing,
     /// Comparing contents.
     Verifying,
+    /// Reading contents for a manifest.
+    Hashing,
     /// Moving the finished tree to its place, and removing what it replaces.
     Publishing,
 }

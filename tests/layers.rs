@@ -68,6 +68,7 @@ const ALLOWED: &[(&str, &str)] = &[
     ("tree", "archive"),
     ("tree", "format"),
     ("convert", "pack"),
+    ("manifest", "pack"),
 ];
 
 /// Files of the binary: they see the library as any other crate does.

@@ -17,7 +17,7 @@ pub(crate) mod tar_stream;
 mod zip_stream;
 
 use std::fs::File;
-use std::io::{self, Cursor, Read};
+use std::io::{self, Cursor, Read, Seek};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,7 +26,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::codec::Codec;
 use crate::error::{Error, ErrorKind, Refusal, Result};
 use crate::format::carchive::{self, Found};
-use crate::format::{self, tar, zip};
+use crate::format::{self, manifest, tar, zip};
 use crate::sys::{self, FileType};
 
 pub use lookup::{Archive, MemberReader, SeekableMember};
@@ -78,52 +78,94 @@ pub(crate) struct Opened<'i> {
 /// How much of an archive is looked at to recognise it: a tar header.
 const HEAD: usize = 512;
 
+/// What a file or pipe was found to be.
+pub(crate) enum Recognised<'i> {
+    Archive(Opened<'i>),
+    /// A manifest: a tree without its contents, to be read from its first byte on.
+    Manifest(Box<dyn Read + Send + 'i>),
+}
+
+impl<'i> Recognised<'i> {
+    fn archive(self, path: &Path) -> Result<Opened<'i>> {
+        match self {
+            Recognised::Archive(opened) => Ok(opened),
+            Recognised::Manifest(_) => Err(a_manifest().at("read", path)),
+        }
+    }
+}
+
+/// The refusal of a manifest where there has to be content.
+pub(crate) fn a_manifest() -> Refusal {
+    let cause = "is a manifest, which holds no contents";
+    Refusal::new(ErrorKind::UnknownFormat, cause).with_hint("bundlecp verify takes it")
+}
+
 /// Opens the archive at `path`.
 pub(crate) fn open(path: &Path) -> Result<Opened<'static>> {
+    recognise_at(path)?.archive(path)
+}
+
+/// Recognises the archive that `reader` brings, shown as `shown` in messages.
+pub(crate) fn from_reader<'i>(reader: impl Read + Send + 'i, shown: &Path) -> Result<Opened<'i>> {
+    recognise_from(reader, shown)?.archive(shown)
+}
+
+/// Opens the archive or manifest at `path`.
+pub(crate) fn recognise_at(path: &Path) -> Result<Recognised<'static>> {
     let failed = |error| Error::io("open", path, error);
-    let file = sys::open_path(path).map_err(failed)?;
+    let mut file = sys::open_path(path).map_err(failed)?;
     let stat = sys::stat_file(&file).map_err(failed)?;
     match stat.file_type {
         FileType::File => {
             let mut head = [0; HEAD];
             let filled = read_head(&file, &mut head).map_err(failed)?;
+            if manifest::is_start(&head[..filled]) {
+                // On Windows, reading from a place moves there.
+                file.rewind().map_err(failed)?;
+                return Ok(Recognised::Manifest(Box::new(file)));
+            }
             let kind = recognise(&head[..filled], Some((&file, stat.size)));
-            Ok(Opened {
+            Ok(Recognised::Archive(Opened {
                 kind: kind.map_err(|refusal| refusal.at("read", path))?,
                 input: Input::File(file, stat.size),
                 shown: path.to_owned(),
                 read: Arc::new(AtomicU64::new(stat.size)),
-            })
+            }))
         }
         FileType::Dir => {
             let cause = "is a folder, not an archive";
             Err(Error::new(ErrorKind::UnknownFormat, "read", path, cause))
         }
-        FileType::Symlink | FileType::Special | FileType::Unknown => from_reader(file, path),
+        FileType::Symlink | FileType::Special | FileType::Unknown => recognise_from(file, path),
     }
 }
 
-/// Recognises the archive that `reader` brings, shown as `shown` in messages.
-pub(crate) fn from_reader<'i>(
+/// Recognises what `reader` brings, shown as `shown` in messages.
+pub(crate) fn recognise_from<'i>(
     mut reader: impl Read + Send + 'i,
     shown: &Path,
-) -> Result<Opened<'i>> {
+) -> Result<Recognised<'i>> {
     let mut head = Vec::with_capacity(HEAD);
     // `read_to_end` of a part goes on after an interruption.
     let filled = (&mut reader).take(HEAD as u64).read_to_end(&mut head);
     filled.map_err(|error| Error::io("read", shown, error))?;
+    if manifest::is_start(&head) {
+        return Ok(Recognised::Manifest(Box::new(
+            Cursor::new(head).chain(reader),
+        )));
+    }
     let kind = recognise(&head, None).map_err(|refusal| refusal.at("read", shown))?;
     let read = Arc::new(AtomicU64::new(0));
     let counted = Counted {
         reader: Cursor::new(head).chain(reader),
         read: Arc::clone(&read),
     };
-    Ok(Opened {
+    Ok(Recognised::Archive(Opened {
         kind,
         input: Input::Stream(Box::new(counted)),
         shown: shown.to_owned(),
         read,
-    })
+    }))
 }
 
 fn recognise(head: &[u8], file: Option<(&File, u64)>) -> Result<Kind, Refusal> {

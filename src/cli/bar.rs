@@ -113,6 +113,7 @@ fn phase(status: &Status) -> &'static str {
         Phase::Extracting => "extracting",
         Phase::Packing => "packing",
         Phase::Verifying => "verifying",
+        Phase::Hashing => "hashing",
         Phase::Publishing => "publishing",
         _ => "working",
     }

@@ -8,6 +8,7 @@
 pub(crate) mod apple_double;
 pub(crate) mod bcp;
 pub(crate) mod carchive;
+pub(crate) mod manifest;
 pub(crate) mod tar;
 pub(crate) mod zip;
 

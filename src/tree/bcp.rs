@@ -18,7 +18,7 @@ use crate::progress::Total;
 use crate::text::escape_bytes;
 
 use super::Reading;
-use super::hashing::{Hasher, is_large};
+use super::hashing::{Hasher, Style};
 use super::packed::{HardLinks, Packed, TAR, Task};
 
 /// Reads an archive in a file, blocks on all threads.
@@ -61,6 +61,7 @@ pub(super) fn read(
         &mut packed,
         layout,
         &nodes,
+        task.style,
         others.into_iter().flatten().collect(),
     );
     Ok(packed)
@@ -108,7 +109,7 @@ pub(super) fn read_stream(
         others.extend(found);
         packed.root_hash = root_hash;
     }
-    note(&mut packed, &layout, &nodes, others);
+    note(&mut packed, &layout, &nodes, task.style, others);
     Ok(packed)
 }
 
@@ -140,16 +141,22 @@ fn accept(layout: &Layout, task: &Task<'_>) -> Result<(Packed, Vec<Vec<NodeId>>)
 }
 
 /// Whether the manifest's hash is the one that contents are compared by.
-fn is_told(content: &Content) -> bool {
-    content.extents.is_none() && !is_large(content.size)
+fn is_told(content: &Content, style: Style) -> bool {
+    content.extents.is_none() && !style.passes_zeros(content.size)
 }
 
 /// Notes what the contents of files are: some are what the manifest says, by now;
 /// `others` are the others.
-fn note(packed: &mut Packed, layout: &Layout, nodes: &[Vec<NodeId>], others: Vec<Other>) {
+fn note(
+    packed: &mut Packed,
+    layout: &Layout,
+    nodes: &[Vec<NodeId>],
+    style: Style,
+    others: Vec<Other>,
+) {
     let mut hashes: Vec<(NodeId, Option<blake3::Hash>)> = Vec::new();
     for (content, nodes) in layout.manifest.contents.iter().zip(nodes) {
-        if is_told(content) {
+        if is_told(content, style) {
             let hash = blake3::Hash::from_bytes(content.hash);
             hashes.extend(nodes.iter().map(|node| (*node, Some(hash))));
         }
@@ -234,8 +241,8 @@ impl<'c> Checker<'c> {
         let bytes = &mut self.raw[piece.range.clone()];
         let bytes = self.restorer.restore(content, piece, bytes)?;
         self.stored.update(bytes);
-        if !is_told(content) && self.task.sizes.has(content.size) {
-            let new = || Hasher::new(content.size);
+        if !is_told(content, self.task.style) && self.task.sizes.has(content.size) {
+            let new = || Hasher::new(content.size, self.task.style);
             let whole = self.whole.get_or_insert_with(new);
             for (offset, here) in placed(content.extents.as_ref(), piece.data.start, bytes) {
                 whole.take(offset, here, stops);
@@ -266,7 +273,7 @@ impl<'c> Checker<'c> {
         for (number, content) in self.layout.manifest.contents.iter().enumerate() {
             if content.stored() == 0 {
                 let is_compared = content.extents.is_some() && self.task.sizes.has(content.size);
-                self.whole = is_compared.then(|| Hasher::new(content.size));
+                self.whole = is_compared.then(|| Hasher::new(content.size, self.task.style));
                 self.finish(number, stops)?;
             }
         }

@@ -75,7 +75,7 @@ fn read_run(
                 if index.members[next] != *member {
                     return Err(differs());
                 }
-                current = slots[next].map(|node| Hashing::new(node, member.size, task.sizes));
+                current = slots[next].map(|node| Hashing::new(node, member.size, task));
             }
             hash_piece(&piece, &mut current, &mut hashes, task, stops);
             Ok(())
@@ -137,7 +137,7 @@ pub(super) fn read_stream(
                 let step = stream.step(&mut |piece| {
                     if let Piece::Member(member) = &piece {
                         let node = packed.accept(member, TAR)?;
-                        current = node.map(|node| Hashing::new(node, member.size, task.sizes));
+                        current = node.map(|node| Hashing::new(node, member.size, task));
                     }
                     hash_piece(&piece, &mut current, &mut hashes, task, &stops);
                     Ok(())

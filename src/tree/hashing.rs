@@ -1,12 +1,12 @@
 //! The hash of one file's content, as it comes out of an archive or a folder.
 //!
 //! Small files have the BLAKE3 of their bytes, which a `.bcp` tells of those without
-//! holes. Large ones have one over what is not zero and where it stands: the same for
+//! holes. Large ones may have one over what is not zero and where it stands: the same for
 //! the same bytes, wherever holes are, and a hole of any length takes no time.
 
 use crate::plan::NodeId;
 
-use super::side::Sizes;
+use super::packed::Task;
 
 /// From this size on, zeros are passed over: a tenth of a second to hash.
 const LARGE: u64 = 512 << 20;
@@ -20,33 +20,50 @@ static ZEROS: [u8; PIECE as usize] = [0; PIECE as usize];
 /// The context of hashes of large files.
 const CONTEXT: &str = "bundlecp 2026-11-23 verify pieces of a large file";
 
-/// Whether a file of `size` bytes is hashed by what isn't zero in it.
-pub(crate) fn is_large(size: u64) -> bool {
-    size >= LARGE
+/// How contents are hashed. Both sides of a comparison have to be hashed alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Style {
+    /// BLAKE3 of all bytes, as manifests have it, however long the holes are.
+    Plain,
+    /// Large files by what isn't zero in them.
+    OverHoles,
+}
+
+impl Style {
+    /// Whether a file of `size` bytes is hashed by what isn't zero in it.
+    pub(crate) fn passes_zeros(self, size: u64) -> bool {
+        match self {
+            Style::Plain => false,
+            Style::OverHoles => size >= LARGE,
+        }
+    }
 }
 
 /// Hashes content that comes in order, holes included.
 pub(crate) struct Hasher {
     hasher: Box<blake3::Hasher>,
     size: u64,
+    passes_zeros: bool,
     at: u64,
-    /// Of a large file: the beginning of the piece that `at` is in.
+    /// Where zeros are passed over: the beginning of the piece that `at` is in.
     piece: Vec<u8>,
 }
 
 impl Hasher {
     /// For a file of `size` bytes.
-    pub(crate) fn new(size: u64) -> Self {
-        let mut hasher = Box::new(match is_large(size) {
+    pub(crate) fn new(size: u64, style: Style) -> Self {
+        let passes_zeros = style.passes_zeros(size);
+        let mut hasher = Box::new(match passes_zeros {
             true => blake3::Hasher::new_derive_key(CONTEXT),
             false => blake3::Hasher::new(),
         });
-        if is_large(size) {
+        if passes_zeros {
             hasher.update(&size.to_le_bytes());
         }
         Self {
             hasher,
             size,
+            passes_zeros,
             at: 0,
             piece: Vec::new(),
         }
@@ -70,7 +87,7 @@ impl Hasher {
     fn skip_to(&mut self, offset: u64, stops: &dyn Fn() -> bool) {
         while self.at < offset && !stops() {
             let left = offset - self.at;
-            if is_large(self.size) && self.piece.is_empty() && left >= PIECE {
+            if self.passes_zeros && self.piece.is_empty() && left >= PIECE {
                 self.at += left / PIECE * PIECE;
                 continue;
             }
@@ -81,7 +98,7 @@ impl Hasher {
 
     /// Takes the bytes from `at` on.
     fn put(&mut self, mut bytes: &[u8]) {
-        if !is_large(self.size) {
+        if !self.passes_zeros {
             self.hasher.update(bytes);
             self.at += bytes.len() as u64;
             return;
@@ -118,10 +135,10 @@ pub(crate) struct Hashing {
 
 impl Hashing {
     /// Begins with the file `node` of `size` bytes.
-    pub(crate) fn new(node: NodeId, size: u64, sizes: &Sizes) -> Self {
+    pub(crate) fn new(node: NodeId, size: u64, task: &Task<'_>) -> Self {
         Self {
             node,
-            hasher: sizes.has(size).then(|| Hasher::new(size)),
+            hasher: (task.sizes.has(size)).then(|| Hasher::new(size, task.style)),
         }
     }
 
@@ -145,7 +162,7 @@ mod tests {
 
     /// The hash of a file that is zeros but for these bytes, told in these parts.
     fn hash(size: u64, parts: &[(u64, &[u8])]) -> blake3::Hash {
-        let mut hasher = Hasher::new(size);
+        let mut hasher = Hasher::new(size, Style::OverHoles);
         for (offset, bytes) in parts {
             hasher.take(*offset, bytes, &|| false);
         }
@@ -182,5 +199,17 @@ mod tests {
             assert_eq!(hash(size, &[]), hash(size, &[(5, &zeros)]), "{size}");
         }
         assert_eq!(hash(5, &[(0, b"hello")]), blake3::hash(b"hello"));
+    }
+
+    #[test]
+    fn the_plain_hash_of_a_large_file_is_that_of_its_bytes() {
+        let size = LARGE + 3;
+        let mut hasher = Hasher::new(size, Style::Plain);
+        hasher.take(LARGE, b"end", &|| false);
+        let mut plain = blake3::Hasher::new();
+        for _ in 0..LARGE / PIECE {
+            plain.update(&ZEROS);
+        }
+        assert_eq!(hasher.finish(&|| false), plain.update(b"end").finalize());
     }
 }

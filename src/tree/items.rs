@@ -128,7 +128,7 @@ fn hash(
     let mut reader = slot
         .item
         .decode(BufReader::with_capacity(capacity, section))?;
-    let mut hashing = Hashing::new(slot.node, slot.item.size(), task.sizes);
+    let mut hashing = Hashing::new(slot.node, slot.item.size(), task);
     let mut at = 0;
     while !stops() {
         match reader.read(buffer) {

@@ -3,7 +3,8 @@
 //! A folder tells everything, and its contents are read when somebody asks. An archive
 //! is read once and as a whole, whatever of it is asked for: damage anywhere is found,
 //! and what an extraction would refuse is refused. Its contents are hashed as they come
-//! and never kept. What a format doesn't tell is `None`.
+//! and never kept. A manifest tells hashes in place of contents. What a format doesn't tell
+//! is `None`.
 //!
 //! Nothing is written, and no link is followed on disk.
 
@@ -11,6 +12,7 @@ mod bcp;
 mod frames;
 pub(crate) mod hashing;
 mod items;
+pub(crate) mod manifest;
 pub(crate) mod moment;
 mod packed;
 pub(crate) mod reader;
@@ -20,19 +22,25 @@ use std::io::Read;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use crate::archive::Opened;
+use crate::archive::limits::Limits;
+use crate::archive::{self, Opened, Recognised};
 use crate::error::{Error, Result};
+use crate::format::manifest::Origin;
 use crate::progress::{Counters, Phase, Progress, Total};
+use crate::scan::Special;
 use crate::sys::{self, Dir};
+
+use hashing::Style;
+use manifest::Noted;
 
 pub(crate) use packed::{Fact, Xattrs};
 pub(crate) use side::Side;
 
 /// Where a tree is.
 pub enum Tree<'t> {
-    /// A folder or an archive, at this path.
+    /// A folder, an archive or a manifest, at this path.
     At(&'t Path),
-    /// An archive that this reader brings, called so in errors. The reader is read on
+    /// An archive or a manifest that this reader brings, called so in errors. The reader is read on
     /// another thread, to its end.
     From(Box<dyn Read + Send + 't>, &'t Path),
 }
@@ -43,6 +51,9 @@ pub(crate) struct Reading<'r> {
     /// What is done, as errors and reports call it.
     pub operation: &'static str,
     pub phase: Phase,
+    /// What a folder's devices, FIFOs and sockets are to it.
+    pub special: Special,
+    pub style: Style,
     pub threads: usize,
     pub progress: &'r dyn Progress,
 }
@@ -58,23 +69,46 @@ impl Reading<'_> {
 pub(crate) enum Input<'i> {
     Folder(Dir),
     Archive(Opened<'i>),
+    Manifest(Box<Noted>),
 }
 
-/// Opens a tree. Its path is returned for messages.
-pub(crate) fn open(tree: Tree<'_>) -> Result<(&Path, Input<'_>)> {
-    let shown = match tree {
-        Tree::At(path) => path,
-        Tree::From(reader, shown) => {
-            let opened = crate::archive::from_reader(reader, shown)?;
-            return Ok((shown, Input::Archive(opened)));
+impl Input<'_> {
+    /// The hash over all entries of a manifest.
+    pub(crate) fn tree_hash(&self) -> Option<[u8; 32]> {
+        match self {
+            Input::Folder(_) | Input::Archive(_) => None,
+            Input::Manifest(noted) => Some(noted.header.tree_hash),
         }
+    }
+
+    /// Whether its paths begin where those of a folder do.
+    pub(crate) fn origin(&self) -> Origin {
+        match self {
+            Input::Folder(_) => Origin::Folder,
+            Input::Archive(_) => Origin::Archive,
+            Input::Manifest(noted) => noted.header.origin,
+        }
+    }
+}
+
+/// Opens a tree, for `operation`. Its path is returned for messages. A manifest is read
+/// and checked as a whole by that.
+pub(crate) fn open<'t>(tree: Tree<'t>, operation: &'static str) -> Result<(&'t Path, Input<'t>)> {
+    let (shown, recognised) = match tree {
+        Tree::From(reader, shown) => (shown, archive::recognise_from(reader, shown)?),
+        Tree::At(shown) => match sys::open_root(shown) {
+            Ok(root) => return Ok((shown, Input::Folder(root))),
+            Err(error) if sys::is_not_a_real_dir(&error) => (shown, archive::recognise_at(shown)?),
+            Err(error) => return Err(Error::io("open", shown, error)),
+        },
     };
-    let input = match sys::open_root(shown) {
-        Ok(root) => Input::Folder(root),
-        Err(error) if sys::is_not_a_real_dir(&error) => {
-            Input::Archive(crate::archive::open(shown)?)
+    let input = match recognised {
+        Recognised::Archive(opened) => Input::Archive(opened),
+        Recognised::Manifest(reader) => {
+            let noted = manifest::read(reader, Limits::default(), &mut |_| ());
+            let noted = noted.map_err(|refusal| refusal.at(operation, shown))?;
+            Input::Manifest(Box::new(noted))
         }
-        Err(error) => return Err(Error::io("open", shown, error)),
     };
     Ok((shown, input))
 }

@@ -1,5 +1,6 @@
 //! Modification times, compared no finer than both sides can tell them.
 
+use crate::format::manifest::Precision;
 use crate::sys::Timestamp;
 
 /// How finely a side tells a time, the finest first.
@@ -37,6 +38,15 @@ impl Moment {
             _ => clock,
         };
         Self { time, clock }
+    }
+
+    /// How a manifest writes it. No fraction says the same there as here.
+    pub(crate) fn precision(self) -> Precision {
+        match self.clock {
+            Clock::Nanoseconds | Clock::Seconds => Precision::Nanoseconds,
+            Clock::Ticks => Precision::Ticks,
+            Clock::TwoSeconds => Precision::TwoSeconds,
+        }
     }
 
     /// Whether both can be the same time.

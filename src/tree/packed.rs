@@ -13,11 +13,13 @@ use crate::codec::{Codec, DecodeOptions, decoder};
 use crate::entry::{Member, MemberKind};
 use crate::error::{Error, ErrorKind, Refusal, Result};
 use crate::format::tar;
+use crate::path::RelPath;
 use crate::plan::members::{Added, Members, names_of};
 use crate::plan::{NodeId, NodeKind, Plan};
 use crate::progress::Counters;
 use crate::text::escape_bytes;
 
+use super::hashing::Style;
 use super::moment::{Clock, Moment};
 use super::side::Sizes;
 use super::{Reading, bcp, frames, items};
@@ -77,6 +79,7 @@ pub(crate) const TAR: Tells = Tells {
 /// What all that read an archive need.
 pub(crate) struct Task<'t> {
     pub sizes: &'t Sizes,
+    pub style: Style,
     pub threads: usize,
     pub counters: Counters,
     /// Names the archive in an error.
@@ -89,6 +92,7 @@ pub(crate) fn read(opened: Opened<'_>, sizes: &Sizes, reading: &Reading<'_>) -> 
     let refused = |refusal: Refusal| refusal.at(operation, &shown);
     let task = Task {
         sizes,
+        style: reading.style,
         threads: reading.threads,
         counters: Counters::default(),
         refused: &refused,
@@ -194,6 +198,22 @@ impl Packed {
             first: None,
         };
         Ok((member.kind == MemberKind::File).then_some(node))
+    }
+
+    /// Where the file stands that the last hard link is a name of.
+    pub(crate) fn last_linked(&self) -> Option<RelPath> {
+        let (_, first) = self.members.hardlinks().last()?;
+        Some(self.members.plan().path(*first))
+    }
+
+    /// Takes the hash of a file that nobody had to read.
+    pub(crate) fn note_hash(&mut self, node: NodeId, hash: [u8; 32]) {
+        self.facts[node.index()].hash = Some(hash.into());
+    }
+
+    /// How many nodes there are, the root and folders that no member names included.
+    pub(crate) fn len(&self) -> usize {
+        self.members.plan().len()
     }
 
     /// Notes what the content of files was.

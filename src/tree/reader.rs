@@ -5,16 +5,85 @@ use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::handles::{CannotEnter, Handles, limit_for};
-use crate::plan::NodeId;
+use crate::plan::{NodeId, NodeKind};
+use crate::pool::{self, Queue};
+use crate::progress::{Counters, Total};
 use crate::sys::{self, Dir};
 
-use super::hashing::Hasher;
-use super::{Fact, Side, Xattrs};
+use super::hashing::{Hasher, Style};
+use super::{Fact, Reading, Side, Xattrs};
 
 /// Bytes read at a time: as large as the buffer that copying uses.
 const BUFFER: usize = 256 * 1024;
+
+/// Files and folders that one job reads: as in a comparison.
+const NODES_PER_JOB: usize = 64;
+
+/// Reads all that the folder `side` holds, on all threads. Further names of a file have
+/// what is known of the first.
+pub(super) fn learn(side: &Side<'_>, reading: &Reading<'_>) -> Result<Vec<Fact>> {
+    let plan = &side.plan;
+    let firsts = side.first_names();
+    let first = |node| match side.identity(node) {
+        Some(group) => firsts.get(&group).copied().unwrap_or(node),
+        None => node,
+    };
+    let is_read = |node: &NodeId| match plan.kind(*node) {
+        NodeKind::Dir => true,
+        NodeKind::File => first(*node) == *node,
+        NodeKind::Symlink | NodeKind::Special => false,
+    };
+    let nodes: Vec<NodeId> = plan.nodes().filter(is_read).collect();
+    let counters = Counters::default();
+    let total = Total {
+        entries: Some(nodes.len() as u64),
+        bytes: Some(side.totals.bytes),
+    };
+    let (threads, style) = (reading.threads, reading.style);
+    let work = |queue: &mut Queue<'_, &[NodeId]>| {
+        let roots: Vec<_> = side.root().into_iter().collect();
+        sys::isolate_thread(&roots);
+        let mut reader = Reader::new(side, threads, style);
+        let mut learned = Vec::new();
+        while let Some(nodes) = queue.next() {
+            for &node in nodes {
+                if queue.is_stopped() {
+                    break;
+                }
+                learned.push((node, reader.fact(node, &|| queue.is_stopped())?));
+                counters.add(1, plan.size(node));
+            }
+        }
+        Ok(learned)
+    };
+    let report = || reading.report(&counters, total);
+    let mut facts: Vec<Fact> = plan.nodes().map(|node| told(side, node)).collect();
+    for learned in pool::run(threads, nodes.chunks(NODES_PER_JOB), work, report)? {
+        for (node, fact) in learned {
+            facts[node.index()] = fact;
+        }
+    }
+    for node in plan.nodes() {
+        let first = first(node);
+        if plan.kind(node) == NodeKind::File && first != node {
+            facts[node.index()] = facts[first.index()].clone();
+        }
+    }
+    Ok(facts)
+}
+
+/// What the file system said of a node.
+fn told(side: &Side<'_>, node: NodeId) -> Fact {
+    Fact {
+        mode: side.mode(node),
+        modified: side.modified(node),
+        xattrs: Some(Xattrs::new()),
+        hash: None,
+        first: None,
+    }
+}
 
 /// One thread's way through one side.
 pub(crate) struct Reader<'s> {
@@ -22,6 +91,7 @@ pub(crate) struct Reader<'s> {
     /// `None` for an archive, which is known already.
     handles: Option<Handles<'s>>,
     buffer: Vec<u8>,
+    style: Style,
 }
 
 /// A file of one side.
@@ -32,7 +102,7 @@ pub(crate) enum Content<'s> {
 
 impl<'s> Reader<'s> {
     /// For one of `threads` threads.
-    pub(crate) fn new(side: &'s Side<'s>, threads: usize) -> Self {
+    pub(crate) fn new(side: &'s Side<'s>, threads: usize, style: Style) -> Self {
         let handles = side
             .root()
             .map(|root| Handles::new(root, limit_for(threads)));
@@ -43,6 +113,7 @@ impl<'s> Reader<'s> {
                 None => Vec::new(),
             },
             handles,
+            style,
         }
     }
 
@@ -59,6 +130,28 @@ impl<'s> Reader<'s> {
         };
         let file = opened.map_err(|error| self.error("open", node, error))?;
         Ok(Content::File(file))
+    }
+
+    /// All that is to be known of a file or folder.
+    fn fact(&mut self, node: NodeId, stops: &dyn Fn() -> bool) -> Result<Fact> {
+        let (xattrs, hash) = match self.side.plan.kind(node) {
+            NodeKind::File => {
+                let content = self.open(node)?;
+                let xattrs = self.xattrs(node, &content)?;
+                let (hash, read) = self.hash(node, &content, stops)?;
+                if read != self.side.plan.size(node) && !stops() {
+                    return Err(self.changed(node));
+                }
+                (xattrs, Some(hash))
+            }
+            NodeKind::Dir => (self.dir_xattrs(node)?, None),
+            NodeKind::Symlink | NodeKind::Special => (Xattrs::new(), None),
+        };
+        Ok(Fact {
+            xattrs: Some(xattrs),
+            hash,
+            ..told(self.side, node)
+        })
     }
 
     /// Opens a folder of a side that is one.
@@ -90,11 +183,13 @@ impl<'s> Reader<'s> {
         read.map_err(|error| self.error("read", node, error))
     }
 
-    /// The hash of all of the file `node`, and how many bytes were read for it.
+    /// The hash of all of the file `node`, and how many bytes were read for it. `stops` is
+    /// asked whether to give up.
     pub(crate) fn hash(
         &mut self,
         node: NodeId,
         content: &Content<'_>,
+        stops: &dyn Fn() -> bool,
     ) -> Result<(blake3::Hash, u64)> {
         let file = match content {
             Content::File(file) => file,
@@ -103,23 +198,31 @@ impl<'s> Reader<'s> {
                 return Ok((hash.expect("files of equal sizes were hashed"), 0));
             }
         };
-        let mut hasher = Hasher::new(self.side.plan.size(node));
+        let mut hasher = Hasher::new(self.side.plan.size(node), self.style);
         let mut at = 0;
         loop {
             let read = sys::read_at(file, &mut self.buffer, at)
                 .map_err(|error| self.error("read", node, error))?;
-            if read == 0 {
-                return Ok((hasher.finish(&|| false), at));
+            if read == 0 || stops() {
+                return Ok((hasher.finish(stops), at));
             }
-            hasher.take(at, &self.buffer[..read], &|| false);
+            hasher.take(at, &self.buffer[..read], stops);
             at += read as u64;
         }
     }
 
     /// An error about `node`, by its full path.
     pub(crate) fn error(&self, operation: &'static str, node: NodeId, error: io::Error) -> Error {
+        Error::io(operation, self.path(node), error)
+    }
+
+    fn changed(&self, node: NodeId) -> Error {
+        let cause = "changed while it was read";
+        Error::new(ErrorKind::SourceChanged, "read", self.path(node), cause)
+    }
+
+    fn path(&self, node: NodeId) -> PathBuf {
         let path = self.side.plan.path(node);
-        let path: PathBuf = sys::join_bytes(self.side.shown, path.as_bytes());
-        Error::io(operation, path, error)
+        sys::join_bytes(self.side.shown, path.as_bytes())
     }
 }

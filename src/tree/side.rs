@@ -4,33 +4,41 @@
 //! compared. An archive was read before, once, and tells what its format and
 //! its maker wrote down; what it doesn't tell is `None` and not compared.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use crate::archive::Opened;
 use crate::error::{Refusal, Result};
+use crate::format::manifest::Origin;
 use crate::plan::{NodeId, NodeKind, Plan};
-use crate::scan::{self, Detail, Special, Totals};
+use crate::scan::{self, Detail, Totals};
 use crate::sys::{Dir, Stat};
 
-use super::Reading;
 use super::moment::Moment;
 use super::packed::{self, Fact, HardLinks, Packed};
+use super::{Input, Reading, reader};
 
 /// One side. See the module's documentation.
 pub(crate) struct Side<'s> {
     pub shown: &'s Path,
     pub plan: Plan,
     pub totals: Totals,
+    /// What its paths begin with: a manifest has those of what it was made of.
+    pub origin: Origin,
     source: Source,
 }
 
 /// Where a side comes from.
 enum Source {
-    /// What the file system said, by node.
-    Folder { root: Dir, stats: Vec<Stat> },
-    /// What the archive says, by node.
-    Archive {
+    /// What the file system said, by node, and what reading the contents added.
+    Folder {
+        root: Dir,
+        stats: Vec<Stat>,
+        /// `None` until [`Side::learn`] has read them.
+        facts: Option<Vec<Fact>>,
+    },
+    /// What an archive or a manifest says, by node.
+    Told {
         facts: Vec<Fact>,
         hard_links: HardLinks,
         hashed: u64,
@@ -58,40 +66,30 @@ impl Sizes {
 const LONGEST_STUB: u64 = 4096;
 
 impl<'s> Side<'s> {
-    /// The folder `root`, which is `shown` in messages.
-    pub(crate) fn of_folder(root: Dir, shown: &'s Path, reading: &Reading<'_>) -> Result<Self> {
-        let options = scan::Options {
-            detail: Detail::Stats,
-            special: Special::Keep,
-            is_excluded: None,
-            threads: reading.threads,
-        };
-        let scan = scan::scan(&root, shown, options, reading.progress)?;
-        Ok(Self {
-            shown,
-            plan: scan.plan,
-            totals: scan.totals,
-            source: Source::Folder {
-                root,
-                stats: scan.stats,
-            },
-        })
-    }
-
-    /// The archive `opened`, to be held against `other` if that is known.
-    pub(crate) fn of_archive(
-        opened: Opened<'_>,
+    /// What `input` is, shown as `shown` in messages, to be held against `other` if that is
+    /// known: then only contents that can be equal to one of `other`'s are hashed.
+    pub(crate) fn of(
+        input: Input<'_>,
         shown: &'s Path,
         other: Option<&Side<'_>>,
         reading: &Reading<'_>,
     ) -> Result<Self> {
         let sizes = other.map_or(Sizes::All, Side::sizes);
-        let packed = packed::read(opened, &sizes, reading)?;
-        let top = match other {
-            Some(other) if other.root().is_some() => top_for(&packed, &other.plan),
-            Some(_) | None => NodeId::ROOT,
-        };
-        Self::of_packed(packed, top, shown, reading)
+        Self::read(input, shown, other, &sizes, reading)
+    }
+
+    /// As [`of`](Self::of), and all contents are read: [`hash`](Self::hash) tells that of
+    /// each file, [`fact`](Self::fact) the rest. For files to be compared with those of
+    /// another side, both need the same [`Style`](super::hashing::Style).
+    pub(crate) fn known(
+        input: Input<'_>,
+        shown: &'s Path,
+        other: Option<&Side<'_>>,
+        reading: &Reading<'_>,
+    ) -> Result<Self> {
+        let mut side = Self::read(input, shown, other, &Sizes::All, reading)?;
+        side.learn(reading)?;
+        Ok(side)
     }
 
     /// The archive `opened`, of which no content is compared with anything.
@@ -100,12 +98,55 @@ impl<'s> Side<'s> {
         shown: &'s Path,
         reading: &Reading<'_>,
     ) -> Result<Self> {
-        let packed = packed::read(opened, &Sizes::Some(HashSet::new()), reading)?;
-        Self::of_packed(packed, NodeId::ROOT, shown, reading)
+        let none = Sizes::Some(HashSet::new());
+        Self::read(Input::Archive(opened), shown, None, &none, reading)
+    }
+
+    fn read(
+        input: Input<'_>,
+        shown: &'s Path,
+        other: Option<&Side<'_>>,
+        sizes: &Sizes,
+        reading: &Reading<'_>,
+    ) -> Result<Self> {
+        let (packed, origin) = match input {
+            Input::Folder(root) => return Self::of_folder(root, shown, reading),
+            Input::Archive(opened) => (packed::read(opened, sizes, reading)?, Origin::Archive),
+            Input::Manifest(noted) => (noted.packed, noted.header.origin),
+        };
+        let top = match (origin, other) {
+            (Origin::Archive, Some(other)) if other.origin == Origin::Folder => {
+                top_for(&packed, &other.plan)
+            }
+            (Origin::Archive | Origin::Folder, _) => NodeId::ROOT,
+        };
+        Self::of_packed(packed, origin, top, shown, reading)
+    }
+
+    fn of_folder(root: Dir, shown: &'s Path, reading: &Reading<'_>) -> Result<Self> {
+        let options = scan::Options {
+            detail: Detail::Stats,
+            special: reading.special,
+            is_excluded: None,
+            threads: reading.threads,
+        };
+        let scan = scan::scan(&root, shown, options, reading.progress)?;
+        Ok(Self {
+            shown,
+            plan: scan.plan,
+            totals: scan.totals,
+            origin: Origin::Folder,
+            source: Source::Folder {
+                root,
+                stats: scan.stats,
+                facts: None,
+            },
+        })
     }
 
     fn of_packed(
         packed: Packed,
+        origin: Origin,
         top: NodeId,
         shown: &'s Path,
         reading: &Reading<'_>,
@@ -122,7 +163,8 @@ impl<'s> Side<'s> {
             shown,
             totals: totals(&plan),
             plan,
-            source: Source::Archive {
+            origin,
+            source: Source::Told {
                 facts,
                 hard_links,
                 hashed,
@@ -131,43 +173,59 @@ impl<'s> Side<'s> {
         })
     }
 
+    /// Reads all that a folder holds. Of all else it is known already.
+    fn learn(&mut self, reading: &Reading<'_>) -> Result<()> {
+        if matches!(self.source, Source::Folder { .. }) {
+            let learned = reader::learn(self, reading)?;
+            if let Source::Folder { facts, .. } = &mut self.source {
+                *facts = Some(learned);
+            }
+        }
+        Ok(())
+    }
+
     /// The hash that names all of an archive, where its format has one.
     pub(crate) fn root_hash(&self) -> Option<[u8; 32]> {
         match &self.source {
             Source::Folder { .. } => None,
-            Source::Archive { root_hash, .. } => *root_hash,
+            Source::Told { root_hash, .. } => *root_hash,
         }
     }
 
-    /// The folder; `None` for an archive.
+    /// The folder; `None` for an archive or a manifest.
     pub(crate) fn root(&self) -> Option<&Dir> {
         match &self.source {
             Source::Folder { root, .. } => Some(root),
-            Source::Archive { .. } => None,
+            Source::Told { .. } => None,
         }
     }
 
-    /// What the file system says; `None` for an archive.
+    /// What the file system says; `None` for an archive or a manifest.
     pub(crate) fn stat(&self, node: NodeId) -> Option<&Stat> {
         match &self.source {
             Source::Folder { stats, .. } => Some(&stats[node.index()]),
-            Source::Archive { .. } => None,
+            Source::Told { .. } => None,
         }
     }
 
-    /// What an archive says; `None` for a folder.
+    /// What is known of a node by its contents; `None` of a folder that wasn't read.
     pub(crate) fn fact(&self, node: NodeId) -> Option<&Fact> {
         match &self.source {
-            Source::Folder { .. } => None,
-            Source::Archive { facts, .. } => Some(&facts[node.index()]),
+            Source::Folder { facts, .. } => Some(&facts.as_ref()?[node.index()]),
+            Source::Told { facts, .. } => Some(&facts[node.index()]),
         }
+    }
+
+    /// The hash of a file's content, if it was asked for; `None` for all else.
+    pub(crate) fn hash(&self, node: NodeId) -> Option<blake3::Hash> {
+        self.fact(node)?.hash
     }
 
     /// The permission bits of a file or folder: 0 to 0o7777.
     pub(crate) fn mode(&self, node: NodeId) -> Option<u32> {
         match &self.source {
             Source::Folder { stats, .. } => Some(stats[node.index()].mode),
-            Source::Archive { facts, .. } => facts[node.index()].mode,
+            Source::Told { facts, .. } => facts[node.index()].mode,
         }
     }
 
@@ -175,7 +233,7 @@ impl<'s> Side<'s> {
     pub(crate) fn modified(&self, node: NodeId) -> Option<Moment> {
         match &self.source {
             Source::Folder { stats, .. } => Some(Moment::exact(stats[node.index()].modified)),
-            Source::Archive { facts, .. } => facts[node.index()].modified,
+            Source::Told { facts, .. } => facts[node.index()].modified,
         }
     }
 
@@ -188,7 +246,7 @@ impl<'s> Side<'s> {
     pub(crate) fn holds_hard_links(&self) -> bool {
         match self.source {
             Source::Folder { .. } => true,
-            Source::Archive { hard_links, .. } => hard_links == HardLinks::Kept,
+            Source::Told { hard_links, .. } => hard_links == HardLinks::Kept,
         }
     }
 
@@ -199,7 +257,7 @@ impl<'s> Side<'s> {
                 let stat = &stats[node.index()];
                 (stat.links > 1).then_some((stat.device, stat.inode))
             }
-            Source::Archive { facts, .. } => {
+            Source::Told { facts, .. } => {
                 let first = facts[node.index()].first?;
                 Some((0, first.index() as u64))
             }
@@ -210,8 +268,25 @@ impl<'s> Side<'s> {
     pub(crate) fn hashed(&self) -> u64 {
         match self.source {
             Source::Folder { .. } => 0,
-            Source::Archive { hashed, .. } => hashed,
+            Source::Told { hashed, .. } => hashed,
         }
+    }
+
+    /// The first name, by path, of every file that may have several names in the tree.
+    pub(crate) fn first_names(&self) -> HashMap<(u64, u64), NodeId> {
+        let plan = &self.plan;
+        let mut groups: HashMap<(u64, u64), NodeId> = HashMap::new();
+        let is_file = |node: &NodeId| plan.kind(*node) == NodeKind::File;
+        for node in plan.nodes().filter(is_file) {
+            let Some(group) = self.identity(node) else {
+                continue;
+            };
+            let first = groups.entry(group).or_insert(node);
+            if plan.path(node) < plan.path(*first) {
+                *first = node;
+            }
+        }
+        groups
     }
 
     fn sizes(&self) -> Sizes {

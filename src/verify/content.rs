@@ -9,7 +9,7 @@ use crate::pool::{self, Queue};
 use crate::progress::{Counters, Total};
 use crate::sys;
 use crate::text::escape_bytes;
-use crate::tree::hashing::is_large;
+use crate::tree::hashing::Style;
 use crate::tree::reader::{Content, Reader};
 use crate::tree::{Reading, Side, Xattrs};
 
@@ -84,7 +84,7 @@ pub(super) fn compare(
     found: &Found,
     reading: &Reading<'_>,
 ) -> Result<Hashed> {
-    let (counters, threads) = (Counters::default(), reading.threads);
+    let (counters, threads, style) = (Counters::default(), reading.threads, reading.style);
     let pairs = found.pairs.chunks(PAIRS_PER_JOB).map(Job::Pairs);
     let suspects = (0..found.suspects.len()).map(Job::Suspect);
     let total = Total {
@@ -95,7 +95,7 @@ pub(super) fn compare(
     let work = |queue: &mut Queue<'_, Job<'_>>| {
         let roots: Vec<_> = [left.root(), right.root()].into_iter().flatten().collect();
         sys::isolate_thread(&roots);
-        let mut comparer = Comparer::new(left, right, threads);
+        let mut comparer = Comparer::new(left, right, threads, style);
         while let Some(job) = queue.next() {
             match job {
                 Job::Pairs(pairs) => comparer.compare_pairs(queue, pairs, &counters)?,
@@ -115,14 +115,16 @@ pub(super) fn compare(
 struct Comparer<'s> {
     left: Reader<'s>,
     right: Reader<'s>,
+    style: Style,
     hashed: Hashed,
 }
 
 impl<'s> Comparer<'s> {
-    fn new(left: &'s Side<'s>, right: &'s Side<'s>, threads: usize) -> Self {
+    fn new(left: &'s Side<'s>, right: &'s Side<'s>, threads: usize, style: Style) -> Self {
         Self {
-            left: Reader::new(left, threads),
-            right: Reader::new(right, threads),
+            left: Reader::new(left, threads, style),
+            right: Reader::new(right, threads, style),
+            style,
             hashed: Hashed::default(),
         }
     }
@@ -172,7 +174,7 @@ impl<'s> Comparer<'s> {
         }
         let (ours, theirs) = (self.hash_left(a, &left)?, self.hash_right(b, &right)?);
         if ours != theirs {
-            let what = match is_large(self.left.side.plan.size(a)) {
+            let what = match self.style.passes_zeros(self.left.side.plan.size(a)) {
                 true => "fingerprint",
                 false => "BLAKE3",
             };
@@ -243,13 +245,13 @@ impl<'s> Comparer<'s> {
     }
 
     fn hash_left(&mut self, node: NodeId, content: &Content<'_>) -> Result<blake3::Hash> {
-        let (hash, bytes) = self.left.hash(node, content)?;
+        let (hash, bytes) = self.left.hash(node, content, &|| false)?;
         self.hashed.bytes += bytes;
         Ok(hash)
     }
 
     fn hash_right(&mut self, node: NodeId, content: &Content<'_>) -> Result<blake3::Hash> {
-        let (hash, bytes) = self.right.hash(node, content)?;
+        let (hash, bytes) = self.right.hash(node, content, &|| false)?;
         self.hashed.bytes += bytes;
         Ok(hash)
     }

@@ -1,5 +1,5 @@
-//! Comparing two trees, in folders or archives: what is missing, changed, or
-//! lost its links.
+//! Comparing two trees, in folders, archives or manifests: what is missing, changed,
+//! or lost its links.
 //!
 //! Both sides are walked together; contents are hashed with BLAKE3 in parallel,
 //! in folders only where names, kinds and sizes agree. A link that became a
@@ -18,12 +18,18 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::manifest::Origin;
 use crate::path::RelPath;
 use crate::pool;
 use crate::progress::{Phase, Progress};
+use crate::scan::Special;
+use crate::tree::hashing::Style;
 use crate::tree::{self, Input, Reading, Side};
 
 pub use crate::tree::Tree;
+
+/// What errors call a comparison.
+const OPERATION: &str = "verify";
 
 /// In what way two entries of the same path differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -138,7 +144,8 @@ impl Outcome {
     }
 }
 
-/// Compares `left` and `right`, each a folder or an archive.
+/// Compares `left` and `right`, each a folder, an archive or a
+/// [manifest](crate::manifest).
 ///
 /// Of an archive, all content is decoded once, so that damage is found wherever
 /// it is. What it doesn't tell is not compared: zips have neither hard links
@@ -149,12 +156,14 @@ impl Outcome {
 ///
 /// An archive whose only member at the top is a folder, such as `app/…`, is
 /// compared from there on with a folder on the other side; unless that has just
-/// one entry too, of the same name. Two archives are compared as they are.
+/// one entry too, of the same name. Two archives are compared as they are. A
+/// manifest's paths are those of what it was made of, and are compared as that would be;
+/// of the root itself, no manifest says anything.
 ///
 /// # Errors
 ///
-/// When a side is neither folder nor archive, when something in it can't be
-/// read, or when an archive is damaged or holds what an extraction would
+/// When a side is no folder, archive or manifest, when something in it can't be
+/// read, or when an archive or a manifest is damaged or holds what an extraction would
 /// refuse, links that lead out of it excepted. Differences are no error.
 ///
 /// # Examples
@@ -191,8 +200,16 @@ pub fn verify_trees(
     progress: &dyn Progress,
 ) -> Result<Outcome> {
     let started = Instant::now();
-    let reading = reading(options, progress);
-    let (left, right) = open_sides(left, right, &reading)?;
+    let left = tree::open(left, OPERATION)?;
+    let right = tree::open(right, OPERATION)?;
+    let mut reading = reading(options, progress);
+    if [&left, &right]
+        .iter()
+        .any(|(_, input)| matches!(input, Input::Manifest(_)))
+    {
+        reading.style = Style::Plain;
+    }
+    let (left, right) = read_sides(left, right, &reading)?;
     let mut found = pair::compare(&left, &right);
     let hashed = content::compare(&left, &right, &found, &reading)?;
     pair::judge(&left, &right, &mut found, &hashed);
@@ -211,11 +228,11 @@ pub fn verify_trees(
     })
 }
 
-/// What was found in an archive that is whole.
+/// What was found in an archive or a manifest that is whole.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Checked {
-    /// The archive's format: `tar.zst`, `bcp` and so on.
+    /// The archive's format: `tar.zst`, `bcp` and so on; `manifest` of a manifest.
     pub format: &'static str,
     /// Regular files, each name of one counted.
     pub files: u64,
@@ -225,11 +242,13 @@ pub struct Checked {
     pub symlinks: u64,
     /// The hash that names all of the archive, where its format has one.
     pub root_hash: Option<[u8; 32]>,
+    /// The hash over all entries of a manifest.
+    pub tree_hash: Option<[u8; 32]>,
     /// The time that it took.
     pub duration: Duration,
 }
 
-/// Reads all of the archive at `archive`, and checks it by every sum and hash
+/// Reads all of the archive or manifest at `archive`, and checks it by every sum and hash
 /// that it has. What only its own lengths prove, as in a plain tar, is no proof
 /// of contents.
 ///
@@ -248,16 +267,21 @@ pub fn check(archive: &Path, options: &Options, progress: &dyn Progress) -> Resu
 /// As [`check`]. A zip can't be checked while it comes.
 pub fn check_tree(tree: Tree<'_>, options: &Options, progress: &dyn Progress) -> Result<Checked> {
     let started = Instant::now();
-    let (archive, opened) = match tree::open(tree)? {
-        (archive, Input::Archive(opened)) => (archive, opened),
-        (archive, Input::Folder(_)) => {
+    let reading = reading(options, progress);
+    let (shown, input) = tree::open(tree, OPERATION)?;
+    let tree_hash = input.tree_hash();
+    let (format, side) = match input {
+        Input::Archive(opened) => {
+            let format = opened.kind.name();
+            (format, Side::of_whole_archive(opened, shown, &reading)?)
+        }
+        Input::Manifest(_) => ("manifest", Side::of(input, shown, None, &reading)?),
+        Input::Folder(_) => {
             let cause = "is a folder, and there is nothing to hold it against";
-            let error = Error::new(ErrorKind::Usage, "verify", archive, cause);
+            let error = Error::new(ErrorKind::Usage, OPERATION, shown, cause);
             return Err(error.with_hint("name what it should be equal to"));
         }
     };
-    let format = opened.kind.name();
-    let side = Side::of_whole_archive(opened, archive, &reading(options, progress))?;
     let totals = &side.totals;
     Ok(Checked {
         format,
@@ -265,45 +289,45 @@ pub fn check_tree(tree: Tree<'_>, options: &Options, progress: &dyn Progress) ->
         // The folder that all stand in is no member.
         dirs: totals.dirs.saturating_sub(1),
         symlinks: totals.symlinks,
-        root_hash: side.root_hash(),
+        // What a manifest says of its archive was not read here.
+        root_hash: side.root_hash().filter(|_| tree_hash.is_none()),
+        tree_hash,
         duration: started.elapsed(),
     })
 }
 
 fn reading<'r>(options: &Options, progress: &'r dyn Progress) -> Reading<'r> {
     Reading {
-        operation: "verify",
+        operation: OPERATION,
         phase: Phase::Verifying,
+        special: Special::Keep,
+        style: Style::OverHoles,
         threads: pool::threads(options.jobs),
         progress,
     }
 }
 
-/// Reads both sides, a folder before an archive: where the archive's tree
-/// begins, and what of it has to be hashed, depends on the folder.
-fn open_sides<'s>(
-    left: Tree<'s>,
-    right: Tree<'s>,
+/// Reads both sides. A folder comes before a manifest and that before an archive: where an
+/// archive's tree begins, and what of it has to be hashed, depends on the other side.
+fn read_sides<'s>(
+    (left, a): (&'s Path, Input<'_>),
+    (right, b): (&'s Path, Input<'_>),
     reading: &Reading<'_>,
 ) -> Result<(Side<'s>, Side<'s>)> {
-    let folder = |root, shown| Side::of_folder(root, shown, reading);
-    let archive = |opened, shown, other| Side::of_archive(opened, shown, other, reading);
-    let ((left, a), (right, b)) = (tree::open(left)?, tree::open(right)?);
-    match (a, b) {
-        (Input::Folder(a), Input::Folder(b)) => Ok((folder(a, left)?, folder(b, right)?)),
-        (Input::Folder(a), Input::Archive(b)) => {
-            let a = folder(a, left)?;
-            let b = archive(b, right, Some(&a))?;
+    let rank = |input: &Input<'_>| match (input.origin(), input) {
+        (Origin::Folder, _) => 0,
+        (Origin::Archive, Input::Manifest(_)) => 1,
+        (Origin::Archive, Input::Archive(_) | Input::Folder(_)) => 2,
+    };
+    match rank(&a) <= rank(&b) {
+        true => {
+            let a = Side::of(a, left, None, reading)?;
+            let b = Side::of(b, right, Some(&a), reading)?;
             Ok((a, b))
         }
-        (Input::Archive(a), Input::Folder(b)) => {
-            let b = folder(b, right)?;
-            let a = archive(a, left, Some(&b))?;
-            Ok((a, b))
-        }
-        (Input::Archive(a), Input::Archive(b)) => {
-            let a = archive(a, left, None)?;
-            let b = archive(b, right, Some(&a))?;
+        false => {
+            let b = Side::of(b, right, None, reading)?;
+            let a = Side::of(a, left, Some(&b), reading)?;
             Ok((a, b))
         }
     }

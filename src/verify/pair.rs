@@ -39,8 +39,8 @@ pub(super) fn compare(left: &Side<'_>, right: &Side<'_>) -> Found {
         right,
         resolver: Resolver::new(&left.plan),
         found: Found::default(),
-        left_groups: groups(left),
-        right_groups: groups(right),
+        left_groups: left.first_names(),
+        right_groups: right.first_names(),
     };
     let mut pending = vec![(NodeId::ROOT, NodeId::ROOT)];
     while let Some((a, b)) = pending.pop() {
@@ -262,25 +262,6 @@ fn merge_children(
     }
     merged.extend(others.map(|other| (None, Some(other))));
     merged
-}
-
-/// The first name, by path, of every file that has several names in its tree.
-fn groups(side: &Side<'_>) -> HashMap<(u64, u64), NodeId> {
-    let plan = &side.plan;
-    let mut groups: HashMap<(u64, u64), NodeId> = HashMap::new();
-    for node in plan
-        .nodes()
-        .filter(|node| plan.kind(*node) == NodeKind::File)
-    {
-        let Some(group) = side.identity(node) else {
-            continue;
-        };
-        let first = groups.entry(group).or_insert(node);
-        if plan.path(node) < plan.path(*first) {
-            *first = node;
-        }
-    }
-    groups
 }
 
 fn describe(side: &Side<'_>, node: NodeId) -> String {
