@@ -211,7 +211,7 @@ fn the_other_commands_name_what_is_wrong() {
 
 #[test]
 fn a_command_that_is_not_there_yet_says_so() {
-    for command in ["manifest", "doctor", "repair"] {
+    for command in ["doctor", "repair"] {
         let scratch = world();
         let ran = bundlecp(scratch.root(), &[command, "app", "x"]);
         assert_eq!(ran.status, USAGE);

@@ -18,7 +18,7 @@ use clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
 
 /// The names that begin a subcommand rather than a copy. Those that this
 /// version doesn't have are kept free, so that scripts mean the same later.
-const SUBCOMMANDS: [&str; 13] = [
+const SUBCOMMANDS: [&str; 14] = [
     "copy",
     "pack",
     "extract",
@@ -26,6 +26,7 @@ const SUBCOMMANDS: [&str; 13] = [
     "list",
     "probe",
     "verify",
+    "manifest",
     "onefile",
     "cache",
     "clean-env",
@@ -33,7 +34,7 @@ const SUBCOMMANDS: [&str; 13] = [
     "man",
     "help",
 ];
-const COMING: [&str; 3] = ["manifest", "doctor", "repair"];
+const COMING: [&str; 2] = ["doctor", "repair"];
 
 /// Exit status for wrong usage.
 const USAGE: u8 = 2;

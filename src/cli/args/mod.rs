@@ -3,6 +3,7 @@
 mod archive;
 mod convert;
 mod copy;
+mod manifest;
 mod onefile;
 
 use std::ffi::OsString;
@@ -15,6 +16,7 @@ pub(crate) use archive::{
 };
 pub(crate) use convert::ConvertArgs;
 pub(crate) use copy::{CopyArgs, Reflink};
+pub(crate) use manifest::ManifestArgs;
 pub(crate) use onefile::{
     CacheArgs, CacheCleanArgs, CacheCommand, CacheListArgs, CachePathArgs, CleanEnvArgs,
     OnefileArgs,
@@ -44,6 +46,8 @@ Examples:
   bundlecp -R dist/app /opt/app      copy a bundle, whole or not at all
   bundlecp -R dist/app /mnt/stick    fails before the first byte if links can't be kept there
   bundlecp verify dist/app /opt/app  name every difference and every lost link
+  bundlecp manifest dist/app -o app.manifest
+                                     what it is, with hashes; verify compares with it later
   bundlecp probe /mnt/stick          can this place hold a bundle?
   bundlecp pack dist/app -o app.tar.zst
                                      an archive that is the same on every machine
@@ -80,9 +84,12 @@ pub(crate) enum Command {
     /// Find out by trying what a folder's file system can hold
     #[command(after_help = PROBE_HELP)]
     Probe(ProbeArgs),
-    /// Compare two folders or archives and name every difference
+    /// Compare two folders, archives or manifests and name every difference
     #[command(after_help = VERIFY_HELP)]
     Verify(VerifyArgs),
+    /// Write down what a folder or an archive holds, with a hash of each content
+    #[command(after_help = manifest::HELP)]
+    Manifest(ManifestArgs),
     /// Make one executable of a bundle, which unpacks itself once and starts like the folder
     #[command(after_help = onefile::ONEFILE_HELP)]
     Onefile(Box<OnefileArgs>),
@@ -116,6 +123,7 @@ can't hold is no difference.
 Examples:
   bundlecp verify dist/app /opt/app
   bundlecp verify app.tar.zst /opt/app
+  bundlecp verify app.manifest /opt/app          a manifest that `bundlecp manifest` wrote
   curl -s URL | bundlecp verify -
   bundlecp verify dist/app /mnt/stick/app --ignore mode,mtime --json";
 
@@ -132,12 +140,13 @@ pub(crate) struct ProbeArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
-    /// The original: a folder or an archive; - reads an archive from standard input
+    /// The original: a folder, an archive or a manifest; - reads an archive or a manifest
+    /// from standard input
     #[arg(value_name = "LEFT", value_hint = ValueHint::AnyPath)]
     pub left: PathBuf,
 
-    /// What is held against it: a folder or an archive. Without it, LEFT is an
-    /// archive, and is checked by all sums and hashes that it has
+    /// What is held against it: a folder, an archive or a manifest. Without it, LEFT is
+    /// no folder, and is checked by all sums and hashes that it has
     #[arg(value_name = "RIGHT", value_hint = ValueHint::AnyPath)]
     pub right: Option<PathBuf>,
 

@@ -4,6 +4,7 @@ mod archived;
 mod capabilities;
 mod copied;
 mod listed;
+mod noted;
 mod onefile;
 mod remarks;
 mod verified;
@@ -22,6 +23,7 @@ pub(crate) use archived::{
 pub(crate) use capabilities::{capabilities, capabilities_json};
 pub(crate) use copied::{copied, copied_json, entries, remarks};
 pub(crate) use listed::{Style, listed_end, root_hash, root_hash_json, write_member};
+pub(crate) use noted::{noted, noted_json};
 pub(crate) use onefile::{built, built_json, cached, cached_json, cleaned, cleaned_json};
 pub(crate) use verified::{checked, checked_json, verified, verified_json};
 

@@ -22,6 +22,9 @@ pub(crate) fn checked(outcome: &Checked, cached: Option<&Cached>) -> String {
     if let Some(hash) = &outcome.root_hash {
         let _ = writeln!(text, "root hash {}", hex(hash));
     }
+    if let Some(hash) = &outcome.tree_hash {
+        let _ = writeln!(text, "tree hash {}", hex(hash));
+    }
     if let Some(cached) = cached {
         text += &unpacked(cached);
     }
@@ -53,6 +56,9 @@ pub(crate) fn checked_json(outcome: &Checked, cached: Option<&Cached>) -> Value 
         "symlinks": outcome.symlinks,
         "seconds": outcome.duration.as_secs_f64(),
     });
+    if let Some(hash) = &outcome.tree_hash {
+        document["tree_hash"] = hex(hash).into();
+    }
     if let Some(cached) = cached {
         document["cache"] = path_json(&cached.path);
         document["cache"]["intact"] = cached.is_intact().into();

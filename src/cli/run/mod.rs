@@ -7,6 +7,7 @@ mod copy;
 mod extract;
 mod globs;
 mod list;
+mod manifest;
 mod manual;
 mod onefile;
 mod options;
@@ -59,6 +60,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::List(arguments) => list::run(&arguments),
         Command::Probe(arguments) => probe::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
+        Command::Manifest(arguments) => manifest::run(&arguments),
         Command::Onefile(arguments) => onefile::run(&arguments),
         Command::Cache(arguments) => cache::run(&arguments.command),
         Command::CleanEnv(arguments) => clean_env::run(&arguments),
