@@ -183,6 +183,33 @@ fn an_archive_keeps_the_folder_at_its_top_and_a_zip_leaves_out_what_it_does_not_
 }
 
 #[test]
+fn folders_that_no_member_names_are_entries_of_which_little_is_known() {
+    let scratch = Scratch::new();
+    let mut tar = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(1);
+    header.set_mode(0o600);
+    header.set_mtime(7);
+    tar.append_data(&mut header, "a/b/c", &b"x"[..]).unwrap();
+    let path = scratch.path("x.tar");
+    file(&path, tar.into_inner().unwrap());
+    let (text, _) = write(&path, 1);
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[1], r#"{"path":"a","kind":"dir"}"#);
+    assert_eq!(lines[2], r#"{"path":"a/b","kind":"dir"}"#);
+    assert!(lines[3].contains(r#""mtime":"1970-01-01T00:00:07.000000000Z""#));
+    assert!(read(&text).is_ok());
+    // What isn't known is no difference.
+    folder(scratch.path("a/b"));
+    file(scratch.path("a/b/c"), "x");
+    mode(scratch.path("a/b/c"), 0o600);
+    time(scratch.path("a/b/c"), (7, 5));
+    xattr(scratch.path("a/b"), "user.a", b"1");
+    let ran = bundlecp(scratch.root(), &["verify", "x.manifest", "a"]);
+    assert_eq!(ran.status, 0, "{ran:?}");
+}
+
+#[test]
 fn entries_say_what_is_there() {
     let scratch = Scratch::new();
     let app = scratch.path("app");

@@ -157,6 +157,57 @@ fn a_line_is_written_in_one_way_alone() {
 }
 
 #[test]
+fn whatever_is_read_is_a_tree_in_its_only_text() {
+    let golden = include_str!("../data/golden.manifest");
+    let lines: Vec<&str> = golden.lines().skip(1).collect();
+    let (mut read, mut refused) = (0, 0);
+    let mut judge = |lines: &[&str]| {
+        let text = signed(lines);
+        match manifest::read_from(text.as_bytes(), Path::new("x"), Limits::default()) {
+            Ok(manifest) => {
+                read += 1;
+                let entries = manifest.entries();
+                assert!(entries.is_sorted_by(|a, b| a.path < b.path), "{text}");
+                for entry in entries {
+                    let path = entry.path.to_path_buf();
+                    let is_name = |part| matches!(part, std::path::Component::Normal(_));
+                    assert!(path.components().all(is_name), "{text}");
+                }
+            }
+            Err(error) => {
+                refused += 1;
+                assert_eq!(error.kind().exit_status(), 4, "{error:?}");
+            }
+        }
+    };
+    for at in 0..lines.len() {
+        let mut changed = lines.clone();
+        let line = changed.remove(at);
+        judge(&changed);
+        changed.push(line);
+        judge(&changed);
+        let mut changed = lines.clone();
+        changed.insert(at, line);
+        judge(&changed);
+        for byte in 0..line.len() {
+            for bit in [1, 2, 4, 8, 16] {
+                let mut bytes = line.as_bytes().to_vec();
+                bytes[byte] ^= bit;
+                if let Ok(line) = std::str::from_utf8(&bytes) {
+                    let mut changed = lines.clone();
+                    changed[at] = line;
+                    judge(&changed);
+                }
+            }
+        }
+    }
+    assert!(
+        read > 1000 && refused > 1000,
+        "{read} read, {refused} refused"
+    );
+}
+
+#[test]
 fn a_header_has_to_be_of_this_version_and_to_fit() {
     let text = signed(&[&file("a")]);
     for (from, to, expected) in [
