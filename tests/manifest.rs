@@ -107,7 +107,7 @@ fn a_tree_has_one_text_in_a_folder_and_in_every_archive_that_tells_as_much() {
         pack_with(&app, "app.tar.gz", |_| ()),
         pack_with(&app, "app.tar.zst", |_| ()),
         pack_with(&app, "one.tar.zst", |options| {
-            options.frames = pack::Frames::Single
+            options.frames = pack::Frames::Single;
         }),
     ];
     let mut root_hashes = Vec::new();

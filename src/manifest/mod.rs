@@ -104,7 +104,8 @@ pub enum Output<'o> {
 
 /// Writes what the folder or archive at `source` holds into a new manifest at `manifest`.
 ///
-/// All contents are read and hashed. An archive is decoded as a whole; of what it holds, the
+/// All contents are read and hashed, holes as the zeros that they read as: a terabyte of
+/// them takes the time of a terabyte. An archive is decoded as a whole; of what it holds, the
 /// manifest has what it tells: zips tell neither hard links nor attributes, PyInstaller
 /// programs neither modes nor times either. `progress` is called on this thread only.
 ///
