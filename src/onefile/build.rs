@@ -196,7 +196,7 @@ impl Builder {
                 Ok(Some(source.member_path(named)))
             }
             // The bundle itself.
-            Some(_) if !source.name.is_empty() => Ok(Some(source.name.clone())),
+            Some((NodeId::ROOT, _)) if !source.name.is_empty() => Ok(Some(source.name.clone())),
             _ => {
                 let cause = "there is no such folder in the bundle";
                 let shown = bundle.join(path);

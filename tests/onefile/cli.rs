@@ -166,6 +166,21 @@ fn mistakes_get_one_clear_line() {
             "no such folder",
         ),
         (
+            &[
+                "app",
+                "--entry",
+                "app",
+                "-o",
+                "x",
+                "--stub",
+                stub,
+                "--library-path",
+                "data.txt",
+            ],
+            2,
+            "no such folder",
+        ),
+        (
             &["nothing", "--entry", "app", "-o", "x", "--stub", stub],
             5,
             "open `nothing`",
