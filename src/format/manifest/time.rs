@@ -49,7 +49,7 @@ pub(super) fn format(time: Timestamp, precision: Precision) -> String {
     }
 }
 
-/// The time that [`format`] writes so; `None` if there is none.
+/// The time that [`format()`] writes so; `None` if there is none.
 pub(super) fn parse(text: &str) -> Option<(Timestamp, Precision)> {
     let digits = text
         .split_once('.')
