@@ -138,6 +138,7 @@ mod codec;
 pub mod convert;
 pub mod copy;
 mod dest;
+pub mod doctor;
 mod entry;
 mod error;
 mod extents;

@@ -27,6 +27,8 @@ pub enum Phase {
     Verifying,
     /// Reading contents for a manifest.
     Hashing,
+    /// Looking for what is wrong with a bundle.
+    Examining,
     /// Moving the finished tree to its place, and removing what it replaces.
     Publishing,
 }

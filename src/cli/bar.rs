@@ -114,6 +114,7 @@ fn phase(status: &Status) -> &'static str {
         Phase::Packing => "packing",
         Phase::Verifying => "verifying",
         Phase::Hashing => "hashing",
+        Phase::Examining => "examining",
         Phase::Publishing => "publishing",
         _ => "working",
     }
