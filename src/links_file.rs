@@ -3,7 +3,9 @@
 
 use std::collections::HashMap;
 
-use serde::Serialize;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
 
 use crate::json::rfc3339;
 use crate::path::{LinkTarget, RelPath};
@@ -13,6 +15,10 @@ use crate::sys::Timestamp;
 
 /// The file's name, at the root of the copy.
 pub(crate) const NAME: &str = ".bundlecp-links.json";
+
+const FORMAT: &str = "bundlecp-links";
+
+const VERSION: u32 = 1;
 
 #[derive(Serialize)]
 struct Document {
@@ -49,13 +55,45 @@ pub(crate) fn document(plan: &Plan, times: &HashMap<NodeId, Timestamp>) -> Vec<u
         .collect();
     links.sort_by(|a, b| a.path.cmp(&b.path));
     let document = Document {
-        format: "bundlecp-links",
-        version: 1,
+        format: FORMAT,
+        version: VERSION,
         links,
     };
     let mut bytes = serde_json::to_vec_pretty(&document).expect("strings and numbers only");
     bytes.push(b'\n');
     bytes
+}
+
+/// A link as the file tells it.
+#[derive(Deserialize)]
+struct Told {
+    path: String,
+    path_base64: Option<String>,
+    target: String,
+    target_base64: Option<String>,
+}
+
+/// The paths and targets in a document of this version; `None` if it isn't one.
+pub(crate) fn read(document: &[u8]) -> Option<Vec<(Vec<u8>, Vec<u8>)>> {
+    #[derive(Deserialize)]
+    struct Document {
+        format: String,
+        version: u32,
+        links: Vec<Told>,
+    }
+    let document: Document = serde_json::from_slice(document).ok()?;
+    if document.format != FORMAT || document.version != VERSION {
+        return None;
+    }
+    let bytes = |text: String, base64: Option<String>| match base64 {
+        Some(base64) => STANDARD.decode(base64).ok(),
+        None => Some(text.into_bytes()),
+    };
+    let links = document.links.into_iter().map(|link| {
+        let path = bytes(link.path, link.path_base64)?;
+        Some((path, bytes(link.target, link.target_base64)?))
+    });
+    links.collect()
 }
 
 fn leads_to(plan: &Plan, resolution: Resolution) -> &'static str {

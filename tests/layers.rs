@@ -68,6 +68,7 @@ const ALLOWED: &[(&str, &str)] = &[
     ("tree", "archive"),
     ("tree", "format"),
     ("convert", "pack"),
+    ("doctor", "extract"),
     ("manifest", "pack"),
 ];
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::error::Result;
 use crate::format::carchive;
 use crate::path::RelPath;
-use crate::plan::{NodeId, NodeKind};
+use crate::plan::NodeId;
 
 use super::subject::{Files, Head, Subject, Use};
 
@@ -34,7 +34,8 @@ pub enum BundleKind {
     Conda,
     /// A JavaScript project, or its `node_modules`.
     NodeModules,
-    /// The files of a package or system, which are laid over `/`.
+    /// The files of a package or system, which are laid over `/`, or a Python's own folder
+    /// in one.
     System,
     /// None of these.
     Plain,
@@ -63,12 +64,9 @@ impl fmt::Display for BundleKind {
 
 /// Folders at the top of a tree that is laid over `/`.
 const SYSTEM: [&[u8]; 12] = [
-    b"bin", b"boot", b"etc", b"lib", b"lib32", b"lib64", b"libx32", b"opt", b"sbin", b"srv", b"usr",
-    b"var",
+    b"bin", b"boot", b"etc", b"lib", b"lib32", b"lib64", b"libx32", b"opt", b"sbin", b"srv",
+    b"usr", b"var",
 ];
-
-/// What PyInstaller 6 and later call the folder with all but the program.
-const CONTENTS: &[u8] = b"_internal";
 
 /// What a PyInstaller folder has beside all else: Python's start-up modules.
 const BASE_LIBRARY: &[u8] = b"base_library.zip";
@@ -89,24 +87,21 @@ pub(crate) fn recognise(subject: &Subject<'_>, files: &mut Files<'_>) -> Result<
         () if has(b"conda-meta") => BundleKind::Conda,
         () if has(b"resources/app.asar") || has(b"resources/electron.asar") => BundleKind::Electron,
         () if is_node_modules(subject) => BundleKind::NodeModules,
-        () if is_system(subject) => BundleKind::System,
+        () if is_system(subject) || is_installed_python(subject) => BundleKind::System,
         () => BundleKind::Plain,
     };
     Ok(kind)
 }
 
-/// The folder with Python's start-up modules, at the root or just below it.
+/// Every folder with Python's start-up modules: what PyInstaller calls the contents.
+pub(crate) fn contents_folders<'s>(subject: &'s Subject<'_>) -> impl Iterator<Item = NodeId> + 's {
+    let has_library = |dir: &NodeId| subject.plan().child(*dir, BASE_LIBRARY).is_some();
+    subject.all_dirs().filter(has_library)
+}
+
+/// The one at the root or just below it.
 fn pyinstaller_contents(subject: &Subject<'_>) -> Option<NodeId> {
-    let plan = subject.plan();
-    let root = NodeId::ROOT;
-    let has_library = |dir: &NodeId| plan.child(*dir, BASE_LIBRARY).is_some();
-    let is_dir = |node: &NodeId| plan.kind(*node) == NodeKind::Dir;
-    let usual = plan.child(root, CONTENTS).filter(is_dir);
-    let dirs = usual
-        .into_iter()
-        .chain(plan.children(root).filter(is_dir))
-        .chain([root]);
-    dirs.into_iter().find(has_library)
+    contents_folders(subject).find(|dir| subject.plan().depth(*dir) <= 1)
 }
 
 /// The version of Python in the package of a program at the root.
@@ -146,4 +141,10 @@ fn is_system(subject: &Subject<'_>) -> bool {
         && children.all(is_known)
         && (plan.child(NodeId::ROOT, b"usr").is_some()
             || plan.child(NodeId::ROOT, b"etc").is_some())
+}
+
+/// Whether it is the folder with the modules of an installed Python.
+fn is_installed_python(subject: &Subject<'_>) -> bool {
+    let has = |path: &[u8]| subject.at(NodeId::ROOT, path).is_some();
+    has(b"os.py") && has(b"lib-dynload")
 }

@@ -78,6 +78,11 @@ impl Outcome {
             .iter()
             .any(|finding| finding.severity != Severity::Note)
     }
+
+    fn sort(&mut self) {
+        let findings = &mut self.findings;
+        findings.sort_by(|a, b| (a.code, &a.path).cmp(&(b.code, &b.path)));
+    }
 }
 
 /// Examines the bundle at `path`, a folder or an archive.
@@ -106,14 +111,13 @@ fn examine_folder(
     let subject = Subject::read(root, shown, "doctor", threads, progress)?;
     let mut files = subject.files();
     let kind = kind::recognise(&subject, &mut files)?;
-    let lost = lost::find(&subject, &mut files)?;
+    let lost = lost::find(&subject)?;
     let mut findings = lost.findings(&subject);
     findings.extend(links::check(&subject, &kind, &lost));
     findings.extend(names::check(&subject));
     findings.extend(modes::check(&subject));
     findings.extend(shape::check(&subject, &lost));
     findings.extend(libraries::check(&subject, &mut files, &kind, &lost)?);
-    findings.sort_by(|a, b| (a.code, &a.path).cmp(&(b.code, &b.path)));
     let plan = subject.plan();
     let mut entries = Vec::new();
     if options.list_entries {
@@ -121,7 +125,7 @@ fn examine_folder(
         entries.sort_by(|a, b| a.path.cmp(&b.path));
     }
     let totals = subject.side.totals;
-    Ok(Outcome {
+    let mut outcome = Outcome {
         kind,
         bytes_wasted: findings.iter().map(|finding| finding.bytes_wasted).sum(),
         bytes_repairable: lost.bytes_repairable(&subject),
@@ -133,5 +137,7 @@ fn examine_folder(
         bytes_saved_by_links: links::saved(&subject),
         entries,
         duration: started.elapsed(),
-    })
+    };
+    outcome.sort();
+    Ok(outcome)
 }

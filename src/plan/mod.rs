@@ -9,6 +9,7 @@
 //! arena.
 
 pub(crate) mod collide;
+pub(crate) mod edit;
 pub(crate) mod links;
 pub(crate) mod members;
 
@@ -292,6 +293,17 @@ impl Plan {
             NodeKind::File => self.nodes[node.index()].size,
             NodeKind::Dir | NodeKind::Symlink | NodeKind::Special => 0,
         }
+    }
+
+    /// Content in bytes of `node` and all below it.
+    pub(crate) fn bytes_below(&self, node: NodeId) -> u64 {
+        let mut bytes = 0_u64;
+        let mut pending = vec![node];
+        while let Some(node) = pending.pop() {
+            bytes = bytes.saturating_add(self.size(node));
+            pending.extend(self.children(node));
+        }
+        bytes
     }
 
     /// The target of a link.

@@ -5,14 +5,26 @@
 //! stands there is equal to what the link would lead to, read through all that is a
 //! link or will be one. If rules name several targets for one place, nothing is decided.
 
+mod aliases;
+mod app;
+mod equal;
+mod frameworks;
+mod node;
+mod noted;
+mod pyinstaller;
+mod stubs;
+mod venv;
+
 use std::collections::HashSet;
 
 use crate::error::Result;
-use crate::path::RelPath;
-use crate::plan::{NodeId, Plan};
+use crate::path::{LinkTarget, RelPath};
+use crate::plan::{NodeId, NodeKind, Plan};
 
-use super::finding::Finding;
-use super::subject::{Files, Subject};
+use super::finding::{Code, Finding};
+use super::subject::Subject;
+
+pub(crate) use equal::Likeness;
 
 /// What stands where a link should.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,10 +62,11 @@ impl LostLink {
     }
 }
 
-/// A copy that could be a link to one of several places.
+/// A copy in place of a link that nobody can tell, or prove.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Ambiguous {
     pub node: NodeId,
+    /// What it may have been a link to: several equal files, or one out of the tree.
     pub targets: Vec<Box<[u8]>>,
 }
 
@@ -66,10 +79,120 @@ pub(crate) struct Lost {
     covered: HashSet<NodeId>,
 }
 
-
 /// Finds what was lost.
-pub(crate) fn find(_subject: &Subject<'_>, _files: &mut Files<'_>) -> Result<Lost> {
-    Ok(Lost::default())
+pub(crate) fn find(subject: &Subject<'_>) -> Result<Lost> {
+    let mut search = Search {
+        likeness: Likeness::new(subject),
+        lost: Lost::default(),
+    };
+    // What is told comes before what is concluded, and what stands for folders before
+    // what stands in them.
+    noted::find(&mut search)?;
+    stubs::find(&mut search);
+    app::find(&mut search)?;
+    frameworks::find(&mut search)?;
+    pyinstaller::find(&mut search)?;
+    venv::find(&mut search)?;
+    node::find(&mut search)?;
+    aliases::find(&mut search)?;
+    Ok(search.finish())
+}
+
+/// What the rules work on.
+struct Search<'s> {
+    likeness: Likeness<'s>,
+    lost: Lost,
+}
+
+/// A place that a link may have stood in, and what the link may have been.
+struct Place<'p> {
+    node: NodeId,
+    /// The targets in question, and where they lead.
+    targets: &'p [(Vec<u8>, NodeId)],
+    rule: &'static str,
+}
+
+impl<'s> Search<'s> {
+    fn subject(&self) -> &'s Subject<'s> {
+        self.likeness.subject
+    }
+
+    fn plan(&self) -> &'s Plan {
+        self.subject().plan()
+    }
+
+    /// Whether `node` is a file or folder that no rule has explained yet.
+    fn is_open(&self, node: NodeId) -> bool {
+        let is_real = matches!(self.plan().kind(node), NodeKind::File | NodeKind::Dir);
+        is_real && !self.lost.covers(node)
+    }
+
+    /// Notes that a link stood in `place` if what stands there is equal to what it would
+    /// lead to; that it is open which, if several are.
+    fn judge(&mut self, place: &Place<'_>) -> Result<()> {
+        if !self.is_open(place.node) {
+            return Ok(());
+        }
+        let mut equal = Vec::new();
+        for (target, led) in place.targets {
+            if self.likeness.is_copy(place.node, *led)? {
+                equal.push(target.clone().into_boxed_slice());
+            }
+        }
+        match equal.len() {
+            0 => {}
+            1 => self.note(LostLink {
+                dir: self.plan().parent(place.node),
+                name: self.plan().name(place.node).into(),
+                target: equal.remove(0),
+                stand: Stand::Copy,
+                rule: place.rule,
+            }),
+            _ => self.doubt(place.node, equal),
+        }
+        Ok(())
+    }
+
+    /// Notes that `node` stands for a link, but not which.
+    fn doubt(&mut self, node: NodeId, targets: Vec<Box<[u8]>>) {
+        self.lost.cover(self.plan(), node);
+        self.lost.ambiguous.push(Ambiguous { node, targets });
+    }
+
+    fn note(&mut self, link: LostLink) {
+        if let Some(node) = link.node(self.plan()) {
+            self.lost.cover(self.plan(), node);
+        }
+        self.lost.links.push(link);
+    }
+
+    /// Leaves out what stands below something that is a link itself.
+    fn finish(self) -> Lost {
+        let plan = self.plan();
+        let mut lost = self.lost;
+        let whole: HashSet<NodeId> = lost
+            .links
+            .iter()
+            .filter_map(|link| link.node(plan))
+            .collect();
+        let is_below = |node: NodeId| {
+            let mut at = node;
+            while at != NodeId::ROOT {
+                at = plan.parent(at);
+                if whole.contains(&at) {
+                    return true;
+                }
+            }
+            false
+        };
+        lost.links
+            .retain(|link| !whole.contains(&link.dir) && !is_below(link.dir));
+        lost.ambiguous.retain(|ambiguous| !is_below(ambiguous.node));
+        lost.links.sort_by_key(|link| link.path(plan));
+        lost.ambiguous
+            .sort_by_key(|ambiguous| plan.path(ambiguous.node));
+        lost
+    }
 }
 
 impl Lost {
@@ -78,12 +201,88 @@ impl Lost {
         self.covered.contains(&node)
     }
 
-    pub(crate) fn findings(&self, _subject: &Subject<'_>) -> Vec<Finding> {
-        Vec::new()
+    fn cover(&mut self, plan: &Plan, node: NodeId) {
+        let mut pending = vec![node];
+        while let Some(node) = pending.pop() {
+            self.covered.insert(node);
+            pending.extend(plan.children(node));
+        }
+    }
+
+    pub(crate) fn findings(&self, subject: &Subject<'_>) -> Vec<Finding> {
+        let plan = subject.plan();
+        let links = self.links.iter().map(|link| found(subject, link));
+        let ambiguous = self.ambiguous.iter();
+        let ambiguous = ambiguous.map(|ambiguous| undecided(subject, ambiguous));
+        links.chain(ambiguous).collect()
     }
 
     /// Bytes that are saved when all that is certain is linked again.
-    pub(crate) fn bytes_repairable(&self, _subject: &Subject<'_>) -> u64 {
-        0
+    pub(crate) fn bytes_repairable(&self, subject: &Subject<'_>) -> u64 {
+        let plan = subject.plan();
+        let nodes = self.links.iter().filter_map(|link| link.node(plan));
+        nodes.map(|node| plan.bytes_below(node)).sum()
     }
+}
+
+/// What a link is that was lost, in words.
+fn found(subject: &Subject<'_>, link: &LostLink) -> Finding {
+    let plan = subject.plan();
+    let (code, what) = match link.stand {
+        Stand::Copy => (
+            Code::FlattenedLink,
+            "a copy stands where a link should: it is loaded or stored twice",
+        ),
+        Stand::Stub => (
+            Code::StubLink,
+            "a text file with a link's target stands where the link should: it can't be loaded",
+        ),
+        Stand::Nothing => (Code::MissingLink, "nothing stands where a link should"),
+    };
+    let message = format!("{what} ({})", link.rule);
+    let finding = Finding::new(code, link.path(plan), message);
+    let wasted = link.node(plan).map_or(0, |node| plan.bytes_below(node));
+    Finding {
+        target: Some(LinkTarget::new(link.target.clone())),
+        bytes_wasted: wasted,
+        ..finding.with_fix("bundlecp repair --apply puts the link back")
+    }
+}
+
+/// What stands for a link that can't be told, in words.
+fn undecided(subject: &Subject<'_>, ambiguous: &Ambiguous) -> Finding {
+    let plan = subject.plan();
+    let quoted = |target: &Box<[u8]>| format!("`{}`", LinkTarget::new(target.clone()));
+    let targets: Vec<String> = ambiguous.targets.iter().map(quoted).collect();
+    let why = match targets.len() {
+        1 => "which isn't in the bundle to compare with",
+        _ => "which are equal",
+    };
+    let message = format!(
+        "a copy stands where a link should, to {}, {why}",
+        targets.join(" or ")
+    );
+    let finding = Finding::new(Code::AmbiguousLink, plan.path(ambiguous.node), message);
+    Finding {
+        bytes_wasted: plan.bytes_below(ambiguous.node),
+        ..finding.with_fix("bundlecp repair --from MANIFEST|ARCHIVE|DIR, of the bundle as it was")
+    }
+}
+
+/// The way from the folder `from` to `to`, as a link in `from` says it.
+fn way(plan: &Plan, from: NodeId, to: NodeId) -> Vec<u8> {
+    let (mut up, mut names) = (0, Vec::new());
+    let (mut from, mut at) = (from, to);
+    while from != at {
+        if plan.depth(from) > plan.depth(at) {
+            from = plan.parent(from);
+            up += 1;
+        } else {
+            names.push(plan.name(at));
+            at = plan.parent(at);
+        }
+    }
+    names.reverse();
+    let ups = std::iter::repeat_n(&b".."[..], up);
+    ups.chain(names).collect::<Vec<_>>().join(&b'/')
 }

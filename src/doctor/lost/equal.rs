@@ -1,0 +1,138 @@
+//! Whether what stands in one place is equal to what stands in another, read through
+//! the links.
+//!
+//! Content is hashed only where names, kinds and sizes agree, and each file once.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::error::Result;
+use crate::plan::links::{Resolution, Resolver};
+use crate::plan::{NodeId, NodeKind};
+
+use super::super::subject::{Files, Subject};
+
+/// Entries that one comparison looks at: more than any bundle has, fewer than links to
+/// folders of links can pretend to have.
+const MOST: usize = 1_000_000;
+
+/// Compares places of one tree.
+pub(crate) struct Likeness<'s> {
+    pub subject: &'s Subject<'s>,
+    files: Files<'s>,
+    hashes: HashMap<NodeId, blake3::Hash>,
+}
+
+impl<'s> Likeness<'s> {
+    pub(crate) fn new(subject: &'s Subject<'s>) -> Self {
+        Self {
+            subject,
+            files: subject.files(),
+            hashes: HashMap::new(),
+        }
+    }
+
+    /// The first `most` bytes of the file `node`.
+    pub(crate) fn read(&mut self, node: NodeId, most: u64) -> Result<Vec<u8>> {
+        self.files.read(node, most)
+    }
+
+    /// Whether `copy` and `original` read the same and have some content: what is empty
+    /// proves nothing. A place inside of the other is never equal to it.
+    pub(crate) fn is_copy(&mut self, copy: NodeId, original: NodeId) -> Result<bool> {
+        if copy == original || self.is_within(copy, original) || self.is_within(original, copy) {
+            return Ok(false);
+        }
+        let subject = self.subject;
+        let mut resolver = Resolver::new(subject.plan());
+        let Some(pairs) = pairs(subject, &mut resolver, copy, original) else {
+            return Ok(false);
+        };
+        if pairs.iter().all(|(a, _)| subject.plan().size(*a) == 0) {
+            return Ok(false);
+        }
+        for (a, b) in pairs {
+            if !self.same_content(a, b)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn is_within(&self, node: NodeId, dir: NodeId) -> bool {
+        let plan = self.subject.plan();
+        let mut at = node;
+        while plan.depth(at) > plan.depth(dir) {
+            at = plan.parent(at);
+        }
+        at == dir
+    }
+
+    fn same_content(&mut self, a: NodeId, b: NodeId) -> Result<bool> {
+        let (left, right) = (self.subject.stat(a), self.subject.stat(b));
+        Ok(left.is_same_object(right) || self.hash(a)? == self.hash(b)?)
+    }
+
+    fn hash(&mut self, node: NodeId) -> Result<blake3::Hash> {
+        if let Some(hash) = self.hashes.get(&node) {
+            return Ok(*hash);
+        }
+        let hash = self.files.hash(node)?;
+        self.hashes.insert(node, hash);
+        Ok(hash)
+    }
+}
+
+/// The files of two places side by side, if names, kinds, sizes and executable bits agree.
+fn pairs(
+    subject: &Subject<'_>,
+    resolver: &mut Resolver<'_>,
+    copy: NodeId,
+    original: NodeId,
+) -> Option<Vec<(NodeId, NodeId)>> {
+    let plan = subject.plan();
+    let mut pairs = Vec::new();
+    let mut seen = HashSet::new();
+    let mut pending = vec![(copy, original)];
+    while let Some((a, b)) = pending.pop() {
+        let (a, b) = (follow(subject, resolver, a)?, follow(subject, resolver, b)?);
+        if a == b || !seen.insert((a, b)) {
+            continue;
+        }
+        if plan.kind(a) != plan.kind(b) || seen.len() > MOST {
+            return None;
+        }
+        match plan.kind(a) {
+            NodeKind::Dir => {
+                if plan.child_count(a) != plan.child_count(b) {
+                    return None;
+                }
+                for (left, right) in plan.children(a).zip(plan.children(b)) {
+                    if plan.name(left) != plan.name(right) {
+                        return None;
+                    }
+                    pending.push((left, right));
+                }
+            }
+            NodeKind::File => {
+                let runs = |node| subject.mode(node) & 0o111 != 0;
+                if plan.size(a) != plan.size(b) || runs(a) != runs(b) {
+                    return None;
+                }
+                pairs.push((a, b));
+            }
+            NodeKind::Symlink | NodeKind::Special => return None,
+        }
+    }
+    Some(pairs)
+}
+
+/// The node that `node` leads to, if that is in the tree.
+fn follow(subject: &Subject<'_>, resolver: &mut Resolver<'_>, node: NodeId) -> Option<NodeId> {
+    if subject.plan().kind(node) != NodeKind::Symlink {
+        return Some(node);
+    }
+    match resolver.resolve(node) {
+        Resolution::Inside(led) => Some(led),
+        Resolution::Dangling | Resolution::Outside | Resolution::Loop => None,
+    }
+}
