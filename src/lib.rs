@@ -157,6 +157,7 @@ mod plan;
 mod pool;
 mod probe;
 mod progress;
+pub mod repair;
 mod scan;
 mod sys;
 mod text;

@@ -69,6 +69,9 @@ const ALLOWED: &[(&str, &str)] = &[
     ("tree", "format"),
     ("convert", "pack"),
     ("doctor", "extract"),
+    ("repair", "copy"),
+    ("repair", "doctor"),
+    ("repair", "verify"),
     ("manifest", "pack"),
 ];
 

@@ -2,6 +2,7 @@
 //! the bytes, set what belongs to it, and look again whether the source stood
 //! still.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
@@ -79,7 +80,7 @@ impl<'s> Worker<'s> {
             return Ok(Copied::SameAs(first));
         }
         let name = shared.target_plan().name(node);
-        let mode = attributes::creation_mode(&opened.attributes);
+        let mode = attributes::creation_mode(&self.wanted(&opened.attributes, node));
         let created = sys::create_file(sides.to, name, mode)
             .map_err(|error| shared.create_error(node, error))?;
         let route = shared.routes.for_source(stat.device);
@@ -257,8 +258,23 @@ impl<'s> Worker<'s> {
 
     fn set_attributes(&self, pair: Pair<'_>, attributes: &Attributes, node: NodeId) -> Result<()> {
         let shared = self.shared;
-        attributes::finish_file(pair.to, attributes, self.rules, &shared.losses)
+        let attributes = self.wanted(attributes, node);
+        attributes::finish_file(pair.to, &attributes, self.rules, &shared.losses)
             .map_err(|error| shared.create_error(node, error))
+    }
+
+    /// The attributes that `node` is to have, if the source has these.
+    fn wanted<'a>(&self, attributes: &'a Attributes, node: NodeId) -> Cow<'a, Attributes> {
+        let stat = self.shared.wanted(attributes.stat, node);
+        let is_same =
+            (stat.mode, stat.modified) == (attributes.stat.mode, attributes.stat.modified);
+        match is_same {
+            true => Cow::Borrowed(attributes),
+            false => Cow::Owned(Attributes {
+                stat,
+                xattrs: attributes.xattrs.clone(),
+            }),
+        }
     }
 }
 

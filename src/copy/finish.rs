@@ -10,10 +10,9 @@ use std::io;
 use crate::dest::attributes;
 use crate::error::Result;
 use crate::handles::Handles;
-use crate::path::LinkTarget;
 use crate::plan::{NodeId, NodeKind};
 use crate::progress::{Phase, Progress, Total};
-use crate::sys;
+use crate::sys::{self, Stat};
 
 use super::tree::{Leftover, Shared, Sides, report_step};
 
@@ -130,17 +129,29 @@ impl<'s> Finisher<'s> {
 
 fn make_symlink(shared: &Shared<'_>, sides: Sides<'_>, link: NodeId) -> Result<()> {
     let name = shared.target_plan().name(link);
-    let origin = shared.source_plan().name(shared.origin(link));
-    let failed = |error| shared.source_error("read", link, error);
-    let stat = sys::stat_at(sides.from, origin).map_err(failed)?;
-    let target = sys::read_link(sides.from, origin)
-        .map(LinkTarget::new)
-        .map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::InvalidInput => shared.changed(link),
-            _ => failed(error),
-        })?;
-    sys::create_symlink(sides.to, name, target.as_bytes())
+    let (target, stat) = match shared.new_link(link) {
+        None => read_link(shared, sides, link)?,
+        Some(modified) => {
+            let stat = sys::stat_dir(sides.from);
+            let mut stat = stat.map_err(|error| shared.source_error("read", link, error))?;
+            stat.modified = modified.unwrap_or(stat.modified);
+            (shared.target_plan().target(link).to_vec(), stat)
+        }
+    };
+    sys::create_symlink(sides.to, name, &target)
         .map_err(|error| shared.create_error(link, error))?;
     attributes::finish_link(sides.to, name, &stat, shared.rules(false), &shared.losses)
         .map_err(|error| shared.create_error(link, error))
+}
+
+/// The target of a link of the source, and what the file system says of it.
+fn read_link(shared: &Shared<'_>, sides: Sides<'_>, link: NodeId) -> Result<(Vec<u8>, Stat)> {
+    let origin = shared.source_plan().name(shared.origin(link));
+    let failed = |error| shared.source_error("read", link, error);
+    let stat = sys::stat_at(sides.from, origin).map_err(failed)?;
+    let target = sys::read_link(sides.from, origin).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::InvalidInput => shared.changed(link),
+        _ => failed(error),
+    })?;
+    Ok((target, stat))
 }

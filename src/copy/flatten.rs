@@ -40,10 +40,7 @@ impl CannotFlatten {
 /// Replaces every link of `source` by what it points to. Needs sizes and targets.
 pub(super) fn flatten(source: &Plan) -> Result<(Mapped, Growth), CannotFlatten> {
     let mut resolver = Resolver::new(source);
-    let mut flattened = Mapped {
-        plan: Plan::new(),
-        origins: vec![NodeId::ROOT],
-    };
+    let mut flattened = Mapped::new(Plan::new(), vec![NodeId::ROOT]);
     let mut growth = Growth::default();
     // A folder to fill, and whether it stands in for a link.
     let mut pending = vec![(NodeId::ROOT, false)];

@@ -11,6 +11,7 @@ mod finish;
 mod flatten;
 mod preflight;
 mod quiet;
+pub(crate) mod revise;
 mod stage;
 mod target;
 mod tree;
@@ -33,6 +34,7 @@ pub use crate::fit::OnNoSymlinks;
 pub use data::{Method, Reflink};
 pub use flatten::Growth;
 pub use target::DestinationRule;
+pub(crate) use tree::Change;
 
 /// What to leave out: is given each path from the source's root.
 pub type Exclude = Box<dyn Fn(&Path) -> bool + Send + std::marker::Sync>;

@@ -66,6 +66,23 @@ impl Prepared {
         })
     }
 
+    /// The source that was scanned before, with other links.
+    pub(super) fn revised(target: Target, source: Plan, totals: Totals, mapped: Mapped) -> Self {
+        Self {
+            tree: Tree {
+                source,
+                mapped: Some(mapped),
+                is_flattened: false,
+                is_container: false,
+            },
+            target,
+            totals,
+            detail: Detail::Sizes,
+            // Nobody knows when it was scanned.
+            quiet: Quiet::never(),
+        }
+    }
+
     /// Copies the source into a staging folder; `None` for a dry run.
     pub(super) fn stage(
         mut self,
@@ -402,10 +419,8 @@ fn renamed(target: &Target, source: &Plan) -> Result<Option<Mapped>> {
         size: source.size(original),
         target: (!link.is_empty()).then(|| link.into()),
     };
-    Ok(Some(Mapped {
-        plan: plan_of_one(target, node)?,
-        origins: vec![NodeId::ROOT, original],
-    }))
+    let origins = vec![NodeId::ROOT, original];
+    Ok(Some(Mapped::new(plan_of_one(target, node)?, origins)))
 }
 
 fn plan_of_one(target: &Target, node: NewNode) -> Result<Plan> {

@@ -90,6 +90,20 @@ pub(super) fn resolve(
     Ok(targets)
 }
 
+/// The folder `dir`, which is opened as `root`, as the place of its own copy.
+pub(super) fn in_place(dir: &Path, root: Dir) -> Result<Target> {
+    let (parent_path, name) = split(dir)?;
+    Ok(Target {
+        source: dir.to_owned(),
+        kind: SourceKind::Dir,
+        source_dir: root,
+        source_name: Vec::new(),
+        parent: open_parent(&parent_path)?,
+        parent_path,
+        name,
+    })
+}
+
 /// Whether `destination` is a folder that receives the copies.
 fn receives(sources: &[PathBuf], destination: &Path, rule: DestinationRule) -> Result<bool> {
     let stat = match sys::stat_path(destination) {

@@ -20,7 +20,7 @@ use crate::handles::{CannotEnter, Handles, limit_for};
 use crate::plan::{NodeId, NodeKind, Plan};
 use crate::pool::{self, Queue};
 use crate::progress::{Counters, Phase, Progress, Total};
-use crate::sys::{self, Dir, Stat};
+use crate::sys::{self, Dir, Stat, Timestamp};
 
 use super::data::{BUFFER, Routes};
 use super::file::{Copied, Large};
@@ -81,6 +81,41 @@ pub(super) struct Mapped {
     pub plan: Plan,
     /// The source's node that each node is a copy of.
     pub origins: Vec<NodeId>,
+    /// Links that the source doesn't have, and when they were last modified.
+    pub links: HashMap<NodeId, Option<Timestamp>>,
+    /// What files and folders have otherwise than the source.
+    pub attributes: HashMap<NodeId, Change>,
+}
+
+impl Mapped {
+    /// A tree that differs in names, or files for links, only.
+    pub(super) fn new(plan: Plan, origins: Vec<NodeId>) -> Self {
+        Self {
+            plan,
+            origins,
+            links: HashMap::new(),
+            attributes: HashMap::new(),
+        }
+    }
+}
+
+/// What becomes of a file or folder besides its content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Change {
+    /// The permission bits: 0 to 0o7777.
+    pub mode: Option<u32>,
+    pub modified: Option<Timestamp>,
+}
+
+impl Change {
+    fn apply(self, stat: &mut Stat) {
+        if let Some(mode) = self.mode {
+            stat.mode = stat.mode & !0o7777 | mode;
+        }
+        if let Some(modified) = self.modified {
+            stat.modified = modified;
+        }
+    }
 }
 
 /// What is left to do when all files are there.
@@ -330,6 +365,21 @@ impl<'s> Shared<'s> {
         }
     }
 
+    /// What `node` is to have, if `stat` is what the source has.
+    pub(super) fn wanted(&self, mut stat: Stat, node: NodeId) -> Stat {
+        let mapped = self.tree.mapped.as_ref();
+        if let Some(change) = mapped.and_then(|mapped| mapped.attributes.get(&node)) {
+            change.apply(&mut stat);
+        }
+        stat
+    }
+
+    /// When the link `node` that the source doesn't have was last modified; `None` if the
+    /// source has it.
+    pub(super) fn new_link(&self, node: NodeId) -> Option<Option<Timestamp>> {
+        self.tree.mapped.as_ref()?.links.get(&node).copied()
+    }
+
     /// How attributes are set by a thread that creates modes `exact`ly or not.
     pub(super) fn rules(&self, exact_modes: bool) -> Rules {
         Rules {
@@ -392,7 +442,10 @@ impl<'s> Shared<'s> {
         }
         let xattrs =
             sys::dir_xattrs(sides.from).map_err(|error| self.source_error("read", node, error))?;
-        let attributes = Attributes { stat, xattrs };
+        let attributes = Attributes {
+            stat: self.wanted(stat, node),
+            xattrs,
+        };
         let rules = Rules {
             // The staging folder itself was made for its owner alone.
             exact_modes: rules.exact_modes && node != NodeId::ROOT,

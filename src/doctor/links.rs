@@ -21,7 +21,7 @@ pub(super) fn check(subject: &Subject<'_>, kind: &BundleKind, lost: &Lost) -> Ve
     let plan = subject.plan();
     let mut edits = Edits::default();
     for link in &lost.links {
-        let edit = Edit::Link(link.target.clone());
+        let edit = Edit::Link(link.target.clone(), None);
         edits.set(link.dir, link.name.clone(), edit);
     }
     // Too many names for a plan: then as they are.

@@ -12,7 +12,7 @@ pub(crate) mod kind;
 mod libraries;
 mod links;
 pub(crate) mod lost;
-mod modes;
+pub(crate) mod modes;
 mod names;
 mod shape;
 pub(crate) mod subject;

@@ -2,13 +2,16 @@
 
 use std::collections::HashMap;
 
+use crate::sys::Timestamp;
+
 use super::{NewNode, NodeId, NodeKind, Plan, TooLarge};
 
 /// What becomes of a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Edit {
-    /// A link with this target stands there, whatever stood there before.
-    Link(Box<[u8]>),
+    /// A link with this target stands there, whatever stood there before, last modified
+    /// at this time if that is known.
+    Link(Box<[u8]>, Option<Timestamp>),
     /// Nothing stands there.
     Remove,
 }
@@ -19,6 +22,8 @@ pub(crate) struct Edited {
     pub plan: Plan,
     /// What each node was in the plan before: of a new link, the folder around it.
     pub origins: Vec<NodeId>,
+    /// The links that are new, and when they were last modified.
+    pub links: HashMap<NodeId, Option<Timestamp>>,
 }
 
 impl Edited {
@@ -43,69 +48,72 @@ impl Edits {
         self.0.entry(dir).or_default().insert(name, edit);
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Whether something in the folder `dir` changes.
-    pub(crate) fn change(&self, dir: NodeId) -> bool {
-        self.0.contains_key(&dir)
-    }
-
     /// What becomes of `plan`. Edits below what becomes a link, or goes, do nothing.
     pub(crate) fn apply(&self, plan: &Plan) -> Result<Edited, TooLarge> {
         let mut edited = Edited {
             plan: Plan::new(),
             origins: vec![NodeId::ROOT],
+            links: HashMap::new(),
         };
         let mut at = 0;
         while at < edited.origins.len() {
             // A plan has at most as many nodes as its numbers have.
             let node = NodeId(at as u32);
             if edited.plan.kind(node) == NodeKind::Dir {
-                let (nodes, origins) = self.children(plan, edited.origins[at]);
-                edited.plan.set_sorted(node, nodes.iter().map(Into::into))?;
-                edited.origins.extend(origins);
-            }
-            let origin = edited.origins[at];
-            if edited.plan.kind(node) == NodeKind::Dir {
-                edited
-                    .plan
-                    .set_dir(node, plan.fingerprint(origin), plan.dir_mode(origin));
+                self.fill(plan, &mut edited, node)?;
             }
             at += 1;
         }
         Ok(edited)
     }
 
-    /// What a folder has, sorted, and what each was before.
-    fn children(&self, plan: &Plan, dir: NodeId) -> (Vec<NewNode>, Vec<NodeId>) {
+    /// Gives the folder `dir` of `edited` what it has.
+    fn fill(&self, plan: &Plan, edited: &mut Edited, dir: NodeId) -> Result<(), TooLarge> {
+        let origin = edited.origins[dir.index()];
         let none = HashMap::new();
-        let edits = self.0.get(&dir).unwrap_or(&none);
-        let mut children = Vec::with_capacity(plan.child_count(dir));
-        for child in plan.children(dir) {
-            let name = plan.name(child);
-            let node = match edits.get(name) {
-                Some(Edit::Remove) => continue,
-                Some(Edit::Link(target)) => link(name, target),
-                None => NewNode {
-                    name: name.into(),
-                    kind: plan.kind(child),
-                    size: plan.size(child),
-                    target: (plan.kind(child) == NodeKind::Symlink)
-                        .then(|| plan.target(child).into()),
-                },
-            };
-            children.push((node, child));
-        }
-        for (name, edit) in edits {
-            if let (Edit::Link(target), None) = (edit, plan.child(dir, name)) {
-                children.push((link(name, target), dir));
+        let edits = self.0.get(&origin).unwrap_or(&none);
+        let children = children(plan, origin, edits);
+        let nodes = children.iter().map(|(node, _)| node.into());
+        edited.plan.set_sorted(dir, nodes)?;
+        edited
+            .origins
+            .extend(children.iter().map(|(_, origin)| *origin));
+        for node in edited.plan.children(dir) {
+            if let Some(Edit::Link(_, modified)) = edits.get(edited.plan.name(node)) {
+                edited.links.insert(node, *modified);
             }
         }
-        children.sort_unstable_by(|a, b| a.0.name.cmp(&b.0.name));
-        children.into_iter().unzip()
+        let (time, mode) = (plan.fingerprint(origin), plan.dir_mode(origin));
+        edited.plan.set_dir(dir, time, mode);
+        Ok(())
     }
+}
+
+/// What a folder has after `edits`, sorted, and what each was before.
+fn children(plan: &Plan, dir: NodeId, edits: &HashMap<Box<[u8]>, Edit>) -> Vec<(NewNode, NodeId)> {
+    let mut children = Vec::with_capacity(plan.child_count(dir));
+    for child in plan.children(dir) {
+        let name = plan.name(child);
+        let is_link = plan.kind(child) == NodeKind::Symlink;
+        let node = match edits.get(name) {
+            Some(Edit::Remove) => continue,
+            Some(Edit::Link(target, _)) => link(name, target),
+            None => NewNode {
+                name: name.into(),
+                kind: plan.kind(child),
+                size: plan.size(child),
+                target: is_link.then(|| plan.target(child).into()),
+            },
+        };
+        children.push((node, child));
+    }
+    for (name, edit) in edits {
+        if let (Edit::Link(target, _), None) = (edit, plan.child(dir, name)) {
+            children.push((link(name, target), dir));
+        }
+    }
+    children.sort_unstable_by(|a, b| a.0.name.cmp(&b.0.name));
+    children
 }
 
 fn link(name: &[u8], target: &[u8]) -> NewNode {
@@ -137,10 +145,10 @@ mod tests {
         edits.set(
             NodeId::ROOT,
             b"lib64"[..].into(),
-            Edit::Link(b"lib"[..].into()),
+            Edit::Link(b"lib"[..].into(), None),
         );
         edits.set(NodeId::ROOT, b"list"[..].into(), Edit::Remove);
-        edits.set(lib, b"c"[..].into(), Edit::Link(b"a"[..].into()));
+        edits.set(lib, b"c"[..].into(), Edit::Link(b"a"[..].into(), None));
         edits.set(lib64, b"a"[..].into(), Edit::Remove);
         let edited = edits.apply(&plan).unwrap();
         let shown = |node| {

@@ -67,12 +67,14 @@ impl<'s> Likeness<'s> {
         at == dir
     }
 
-    fn same_content(&mut self, a: NodeId, b: NodeId) -> Result<bool> {
+    /// Whether two files have the same bytes.
+    pub(crate) fn same_content(&mut self, a: NodeId, b: NodeId) -> Result<bool> {
         let (left, right) = (self.subject.stat(a), self.subject.stat(b));
         Ok(left.is_same_object(right) || self.hash(a)? == self.hash(b)?)
     }
 
-    fn hash(&mut self, node: NodeId) -> Result<blake3::Hash> {
+    /// The BLAKE3 of the file `node`, read once.
+    pub(crate) fn hash(&mut self, node: NodeId) -> Result<blake3::Hash> {
         if let Some(hash) = self.hashes.get(&node) {
             return Ok(*hash);
         }

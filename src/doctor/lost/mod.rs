@@ -210,7 +210,6 @@ impl Lost {
     }
 
     pub(crate) fn findings(&self, subject: &Subject<'_>) -> Vec<Finding> {
-        let plan = subject.plan();
         let links = self.links.iter().map(|link| found(subject, link));
         let ambiguous = self.ambiguous.iter();
         let ambiguous = ambiguous.map(|ambiguous| undecided(subject, ambiguous));

@@ -47,7 +47,7 @@ fn judge(search: &mut Search<'_>, links: Vec<(NodeId, Vec<u8>, Vec<u8>)>) -> Res
     let plan = search.plan();
     let mut edits = Edits::default();
     for (dir, name, target) in &links {
-        let edit = Edit::Link(target.clone().into());
+        let edit = Edit::Link(target.clone().into(), None);
         edits.set(*dir, name.clone().into(), edit);
     }
     let Ok(edited) = edits.apply(plan) else {

@@ -52,7 +52,7 @@ fn leading<'t>(search: &Search<'_>, stubs: &[(NodeId, &'t [u8])]) -> Vec<(NodeId
     let plan = search.plan();
     let mut edits = Edits::default();
     for (node, text) in stubs {
-        let edit = Edit::Link((*text).into());
+        let edit = Edit::Link((*text).into(), None);
         edits.set(plan.parent(*node), plan.name(*node).into(), edit);
     }
     // A link more for each file: never too large for a plan.
