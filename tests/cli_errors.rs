@@ -101,7 +101,6 @@ const OTHERS: &[Case] = &[
     case(&["probe", "missing"], FAILED, "probe `missing`: No such file or directory", ""),
     case(&["probe", "file"], FAILED, "probe `file`: Not a directory", ""),
     case(&["doctor", "app"], USAGE, "run `doctor`: ", "write `./doctor`"),
-    case(&["repair", "app"], USAGE, "run `repair`: ", "write `./repair`"),
 ];
 
 /// What the parser of the arguments finds: the words that it has to name.
@@ -211,7 +210,7 @@ fn the_other_commands_name_what_is_wrong() {
 
 #[test]
 fn a_command_that_is_not_there_yet_says_so() {
-    for command in ["doctor", "repair"] {
+    for command in ["doctor"] {
         let scratch = world();
         let ran = bundlecp(scratch.root(), &[command, "app", "x"]);
         assert_eq!(ran.status, USAGE);

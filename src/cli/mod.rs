@@ -18,7 +18,7 @@ use clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
 
 /// The names that begin a subcommand rather than a copy. Those that this
 /// version doesn't have are kept free, so that scripts mean the same later.
-const SUBCOMMANDS: [&str; 14] = [
+const SUBCOMMANDS: [&str; 15] = [
     "copy",
     "pack",
     "extract",
@@ -27,6 +27,7 @@ const SUBCOMMANDS: [&str; 14] = [
     "probe",
     "verify",
     "manifest",
+    "repair",
     "onefile",
     "cache",
     "clean-env",
@@ -34,7 +35,7 @@ const SUBCOMMANDS: [&str; 14] = [
     "man",
     "help",
 ];
-const COMING: [&str; 2] = ["doctor", "repair"];
+const COMING: [&str; 1] = ["doctor"];
 
 /// Exit status for wrong usage.
 const USAGE: u8 = 2;

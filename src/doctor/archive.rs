@@ -51,9 +51,11 @@ fn unpack(
     options: &Options,
     progress: &dyn Progress,
 ) -> Result<(Dir, &'static str)> {
-    let mut extraction = extract::Options::default();
-    extraction.external_links = ExternalLinks::Allow;
-    extraction.jobs = options.jobs;
+    let extraction = extract::Options {
+        external_links: ExternalLinks::Allow,
+        jobs: options.jobs,
+        ..extract::Options::default()
+    };
     let extracted = extract(path, tree, &extraction, progress)?;
     let failed = |error| Error::io("read", path, error);
     let root = sys::open_root(tree).map_err(failed)?;

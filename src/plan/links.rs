@@ -67,15 +67,18 @@ impl<'p> Resolver<'p> {
     /// Follows `link` to its end. What lies behind a name that isn't there is
     /// judged by text: it may be there when the tree is laid over another.
     pub(crate) fn resolve(&mut self, link: NodeId) -> Resolution {
+        self.lead(self.plan.parent(link), self.plan.target(link))
+    }
+
+    /// Follows what a link in the folder `at` with this target would lead to.
+    pub(crate) fn lead(&mut self, mut at: NodeId, target: &'p [u8]) -> Resolution {
         // What is still to be walked, innermost target last.
         let mut rest: Vec<std::slice::Split<'p, u8, _>> = Vec::new();
         let is_slash: fn(&u8) -> bool = |byte| *byte == b'/';
-        let mut at = self.plan.parent(link);
         let mut hops = 0;
-        let mut follow = Some(link);
+        let mut follow = Some(target);
         loop {
-            if let Some(link) = follow.take() {
-                let target = self.plan.target(link);
+            if let Some(target) = follow.take() {
                 hops += 1;
                 if hops > MAX_HOPS {
                     return Resolution::Loop;
@@ -108,7 +111,7 @@ impl<'p> Resolver<'p> {
                 name => match self.plan.child(at, name) {
                     None => return self.behind(at, name, rest),
                     Some(child) if self.plan.kind(child) == NodeKind::Symlink => {
-                        follow = Some(child);
+                        follow = Some(self.plan.target(child));
                     }
                     Some(child) => at = child,
                 },

@@ -10,7 +10,7 @@ mod infer;
 mod original;
 mod proof;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -24,6 +24,7 @@ use crate::doctor::subject::Subject;
 use crate::error::{Error, ErrorKind, Result};
 use crate::path::{LinkTarget, RelPath};
 use crate::plan::edit::{Edit, Edits};
+use crate::plan::links::{Resolution, Resolver};
 use crate::plan::{NodeId, Plan as Nodes};
 use crate::pool;
 use crate::progress::Progress;
@@ -109,6 +110,8 @@ pub struct Plan {
     totals: Totals,
     edits: Edits,
     attributes: HashMap<NodeId, copy::Change>,
+    /// Links that lead out of the tree, to files that were compared.
+    outside: HashSet<RelPath>,
     /// What is done, sorted by path.
     pub changes: Vec<Change>,
     /// What is left as it is, sorted by path.
@@ -205,9 +208,20 @@ impl Intended {
 }
 
 impl Intent {
+    /// All that is meant to be done to names.
     fn edits(&self, nodes: &Nodes) -> Edits {
+        self.some_edits(nodes, |_| true)
+    }
+
+    /// As [`edits`](Self::edits), with files in place of the links that lead out of the tree
+    /// to files that are equal to them.
+    fn edits_within(&self, nodes: &Nodes) -> Edits {
+        self.some_edits(nodes, |intended| !intended.is_proven)
+    }
+
+    fn some_edits(&self, nodes: &Nodes, is_meant: impl Fn(&Intended) -> bool) -> Edits {
         let mut edits = Edits::default();
-        for intended in &self.links {
+        for intended in self.links.iter().filter(|intended| is_meant(intended)) {
             let link = &intended.link;
             let edit = Edit::Link(link.target.clone(), intended.modified);
             edits.set(link.dir, link.name.clone(), edit);
@@ -216,6 +230,24 @@ impl Intent {
             edits.set(nodes.parent(*node), nodes.name(*node).into(), Edit::Remove);
         }
         edits
+    }
+
+    /// The links that lead out of the tree, or through one that does.
+    fn outside(&self, nodes: &Nodes, edits: &Edits) -> HashSet<RelPath> {
+        // It was applied when it was proven.
+        let Ok(edited) = edits.apply(nodes) else {
+            return HashSet::new();
+        };
+        let mut resolver = Resolver::new(&edited.plan);
+        let mut outside = HashSet::new();
+        for Intended { link, .. } in &self.links {
+            let folder = edited.folder(nodes, link.dir);
+            let led = folder.map(|folder| resolver.lead(folder, &link.target));
+            if led == Some(Resolution::Outside) {
+                outside.insert(link.path(nodes));
+            }
+        }
+        outside
     }
 
     fn leave(&mut self, path: RelPath, cause: impl Into<String>) {
@@ -245,6 +277,7 @@ impl Intent {
             .links
             .iter()
             .filter_map(|intended| intended.link.node(nodes));
+        let outside = self.outside(nodes, &edits);
         let bytes_saved = copies.map(|node| nodes.bytes_below(node)).sum();
         Plan {
             dir: subject.side.shown.to_owned(),
@@ -253,6 +286,7 @@ impl Intent {
             nodes: subject.side.plan,
             edits,
             attributes: self.attributes,
+            outside,
             changes,
             undecided: self.undecided,
             bytes_saved,
@@ -306,11 +340,18 @@ fn changed(subject: &Subject<'_>, node: NodeId, change: copy::Change) -> Vec<Cha
 pub fn apply(plan: Plan, options: &Options, progress: &dyn Progress) -> Result<Outcome> {
     let dir = std::fs::canonicalize(&plan.dir);
     let dir = dir.map_err(|error| Error::io("open", &plan.dir, error))?;
-    let mut copying = copy::Options::default();
-    copying.sync = options.sync;
-    copying.jobs = options.jobs;
+    let copying = copy::Options {
+        sync: options.sync,
+        jobs: options.jobs,
+        ..copy::Options::default()
+    };
     let changes = plan.changes;
-    let check = |staged: &Path| compare(staged, &dir, &changes, options, progress);
+    let outside = plan.outside;
+    let expected = Expected {
+        changes: &changes,
+        outside: &outside,
+    };
+    let check = |staged: &Path| compare(staged, &dir, &expected, options, progress);
     let revision = Revision {
         root: plan.root,
         plan: plan.nodes,
@@ -329,27 +370,37 @@ pub fn apply(plan: Plan, options: &Options, progress: &dyn Progress) -> Result<O
     })
 }
 
+/// In what a repaired tree is to differ from the old one.
+struct Expected<'e> {
+    changes: &'e [Change],
+    /// Nothing in the tree tells what these links lead to.
+    outside: &'e HashSet<RelPath>,
+}
+
 /// Compares the repaired tree `staged` with the one that it is to replace: they differ in
 /// what was planned, and each link reads as what stood in its place.
 fn compare(
     staged: &Path,
     dir: &Path,
-    changes: &[Change],
+    expected: &Expected<'_>,
     options: &Options,
     progress: &dyn Progress,
 ) -> Result<()> {
-    let mut comparing = verify::Options::default();
-    comparing.jobs = options.jobs;
-    // A name that became a link is none of its file any more.
-    comparing.ignore = vec![DifferenceKind::Hardlink];
+    let comparing = verify::Options {
+        // A name that became a link is none of its file any more.
+        ignore: vec![DifferenceKind::Hardlink],
+        jobs: options.jobs,
+    };
     let outcome = verify::verify(staged, dir, &comparing, progress)?;
     let mut planned: HashMap<&RelPath, Vec<ChangeKind>> = HashMap::new();
-    for change in changes {
+    for change in expected.changes {
         planned.entry(&change.path).or_default().push(change.kind);
     }
     let is_planned = |difference: &&Difference| {
         let kinds = planned.get(&difference.path);
+        let is_outside = expected.outside.contains(&difference.path);
         kinds.is_some_and(|kinds| kinds.iter().any(|kind| explains(*kind, difference.kind)))
+            || is_outside && difference.kind == DifferenceKind::Type
     };
     match outcome
         .differences
@@ -374,10 +425,7 @@ fn explains(change: ChangeKind, difference: DifferenceKind) -> bool {
     match change {
         ChangeKind::Link => matches!(
             difference,
-            DifferenceKind::Flattened
-                | DifferenceKind::Stub
-                | DifferenceKind::Missing
-                | DifferenceKind::Type
+            DifferenceKind::Flattened | DifferenceKind::Stub | DifferenceKind::Missing
         ),
         ChangeKind::Retarget => {
             matches!(

@@ -41,6 +41,7 @@ pub(super) fn intend(
         original: &original,
         intent: Intent::default(),
     };
+    walk.compare_attributes(NodeId::ROOT, NodeId::ROOT);
     let mut pending = vec![(NodeId::ROOT, NodeId::ROOT)];
     while let Some((was, is)) = pending.pop() {
         walk.compare_children(was, is, &mut pending)?;

@@ -23,7 +23,7 @@ pub(super) fn prove(subject: &Subject<'_>, mut intent: Intent) -> Result<Intent>
     let plan = subject.plan();
     let mut likeness = Likeness::new(subject);
     loop {
-        let edited = intent.edits(plan).apply(plan).map_err(|_| {
+        let edited = intent.edits_within(plan).apply(plan).map_err(|_| {
             let cause = "too many names or levels";
             Error::new(ErrorKind::Io, "repair", subject.side.shown, cause)
         })?;

@@ -5,6 +5,7 @@ mod convert;
 mod copy;
 mod manifest;
 mod onefile;
+mod repair;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ pub(crate) use onefile::{
     CacheArgs, CacheCleanArgs, CacheCommand, CacheListArgs, CachePathArgs, CleanEnvArgs,
     OnefileArgs,
 };
+pub(crate) use repair::RepairArgs;
 
 /// Copies application bundles without losing a link, all or nothing, and proves it.
 #[derive(Debug, Parser)]
@@ -48,6 +50,7 @@ Examples:
   bundlecp verify dist/app /opt/app  name every difference and every lost link
   bundlecp manifest dist/app -o app.manifest
                                      what it is, with hashes; verify compares with it later
+  bundlecp repair /opt/app           put lost links back (says what it would do, first)
   bundlecp probe /mnt/stick          can this place hold a bundle?
   bundlecp pack dist/app -o app.tar.zst
                                      an archive that is the same on every machine
@@ -90,6 +93,9 @@ pub(crate) enum Command {
     /// Write down what a folder or an archive holds, with a hash of each content
     #[command(after_help = manifest::HELP)]
     Manifest(ManifestArgs),
+    /// Put back the links that a folder has lost
+    #[command(after_help = repair::HELP)]
+    Repair(RepairArgs),
     /// Make one executable of a bundle, which unpacks itself once and starts like the folder
     #[command(after_help = onefile::ONEFILE_HELP)]
     Onefile(Box<OnefileArgs>),

@@ -7,6 +7,7 @@ mod listed;
 mod noted;
 mod onefile;
 mod remarks;
+mod repaired;
 mod verified;
 
 use std::fmt::Write as _;
@@ -25,6 +26,7 @@ pub(crate) use copied::{copied, copied_json, entries, remarks};
 pub(crate) use listed::{Style, listed_end, root_hash, root_hash_json, write_member};
 pub(crate) use noted::{noted, noted_json};
 pub(crate) use onefile::{built, built_json, cached, cached_json, cleaned, cleaned_json};
+pub(crate) use repaired::{planned, planned_json, repaired};
 pub(crate) use verified::{checked, checked_json, verified, verified_json};
 
 /// `path`, with `path_base64` beside it where the bytes aren't UTF-8.

@@ -13,6 +13,7 @@ mod onefile;
 mod options;
 mod pack;
 mod probe;
+mod repair;
 mod report;
 mod selection;
 mod verify;
@@ -61,6 +62,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Probe(arguments) => probe::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Manifest(arguments) => manifest::run(&arguments),
+        Command::Repair(arguments) => repair::run(&arguments),
         Command::Onefile(arguments) => onefile::run(&arguments),
         Command::Cache(arguments) => cache::run(&arguments.command),
         Command::CleanEnv(arguments) => clean_env::run(&arguments),

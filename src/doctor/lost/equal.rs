@@ -15,6 +15,15 @@ use super::super::subject::{Files, Subject};
 /// folders of links can pretend to have.
 const MOST: usize = 1_000_000;
 
+/// What two places have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Equality {
+    Differs,
+    /// They read the same, but some file may be run in one of them only.
+    SameContent,
+    Same,
+}
+
 /// Compares places of one tree.
 pub(crate) struct Likeness<'s> {
     pub subject: &'s Subject<'s>,
@@ -36,26 +45,30 @@ impl<'s> Likeness<'s> {
         self.files.read(node, most)
     }
 
-    /// Whether `copy` and `original` read the same and have some content: what is empty
-    /// proves nothing. A place inside of the other is never equal to it.
-    pub(crate) fn is_copy(&mut self, copy: NodeId, original: NodeId) -> Result<bool> {
+    /// Compares two places. What is empty proves nothing, and a place inside of the other is
+    /// never equal to it.
+    pub(crate) fn compare(&mut self, copy: NodeId, original: NodeId) -> Result<Equality> {
         if copy == original || self.is_within(copy, original) || self.is_within(original, copy) {
-            return Ok(false);
+            return Ok(Equality::Differs);
         }
         let subject = self.subject;
         let mut resolver = Resolver::new(subject.plan());
         let Some(pairs) = pairs(subject, &mut resolver, copy, original) else {
-            return Ok(false);
+            return Ok(Equality::Differs);
         };
         if pairs.iter().all(|(a, _)| subject.plan().size(*a) == 0) {
-            return Ok(false);
+            return Ok(Equality::Differs);
         }
-        for (a, b) in pairs {
-            if !self.same_content(a, b)? {
-                return Ok(false);
+        for (a, b) in &pairs {
+            if !self.same_content(*a, *b)? {
+                return Ok(Equality::Differs);
             }
         }
-        Ok(true)
+        let runs = |node: NodeId| subject.mode(node) & 0o111 != 0;
+        Ok(match pairs.iter().all(|(a, b)| runs(*a) == runs(*b)) {
+            true => Equality::Same,
+            false => Equality::SameContent,
+        })
     }
 
     fn is_within(&self, node: NodeId, dir: NodeId) -> bool {
@@ -84,7 +97,7 @@ impl<'s> Likeness<'s> {
     }
 }
 
-/// The files of two places side by side, if names, kinds, sizes and executable bits agree.
+/// The files of two places side by side, if names, kinds and sizes agree.
 fn pairs(
     subject: &Subject<'_>,
     resolver: &mut Resolver<'_>,
@@ -116,8 +129,7 @@ fn pairs(
                 }
             }
             NodeKind::File => {
-                let runs = |node| subject.mode(node) & 0o111 != 0;
-                if plan.size(a) != plan.size(b) || runs(a) != runs(b) {
+                if plan.size(a) != plan.size(b) {
                     return None;
                 }
                 pairs.push((a, b));

@@ -24,6 +24,8 @@ use crate::plan::{NodeId, NodeKind, Plan};
 use super::finding::{Code, Finding};
 use super::subject::Subject;
 
+use equal::Equality;
+
 pub(crate) use equal::Likeness;
 
 /// What stands where a link should.
@@ -134,14 +136,17 @@ impl<'s> Search<'s> {
             return Ok(());
         }
         let mut equal = Vec::new();
+        let mut is_same = true;
         for (target, led) in place.targets {
-            if self.likeness.is_copy(place.node, *led)? {
+            let equality = self.likeness.compare(place.node, *led)?;
+            if equality != Equality::Differs {
+                is_same &= equality == Equality::Same;
                 equal.push(target.clone().into_boxed_slice());
             }
         }
         match equal.len() {
             0 => {}
-            1 => self.note(LostLink {
+            1 if is_same => self.note(LostLink {
                 dir: self.plan().parent(place.node),
                 name: self.plan().name(place.node).into(),
                 target: equal.remove(0),
@@ -251,10 +256,11 @@ fn found(subject: &Subject<'_>, link: &LostLink) -> Finding {
 /// What stands for a link that can't be told, in words.
 fn undecided(subject: &Subject<'_>, ambiguous: &Ambiguous) -> Finding {
     let plan = subject.plan();
-    let quoted = |target: &Box<[u8]>| format!("`{}`", LinkTarget::new(target.clone()));
-    let targets: Vec<String> = ambiguous.targets.iter().map(quoted).collect();
+    let quoted = |target: &[u8]| format!("`{}`", LinkTarget::new(target));
+    let targets = ambiguous.targets.iter().map(|target| quoted(target));
+    let targets: Vec<String> = targets.collect();
     let why = match targets.len() {
-        1 => "which isn't in the bundle to compare with",
+        1 => "which isn't in the bundle, or may be run otherwise",
         _ => "which are equal",
     };
     let message = format!(

@@ -20,7 +20,7 @@ const TEXTS: [&[u8]; 14] = [
 
 pub(super) fn find(search: &mut Search<'_>) {
     let (subject, plan) = (search.subject(), search.plan());
-    let mut stubs: Vec<(NodeId, &[u8])> = subject
+    let lines: Vec<(NodeId, &[u8])> = subject
         .all_files()
         .filter(|node| search.is_open(*node))
         .filter_map(|node| match subject.head(node) {
@@ -28,7 +28,8 @@ pub(super) fn find(search: &mut Search<'_>) {
             _ => None,
         })
         .collect();
-    // What leads nowhere is a text, which others may lead to.
+    let mut stubs = reaching(search, &lines);
+    // Those that lead in a circle are texts, and what leads through them.
     loop {
         let kept = leading(search, &stubs);
         if kept.len() == stubs.len() {
@@ -47,6 +48,37 @@ pub(super) fn find(search: &mut Search<'_>) {
     }
 }
 
+/// Those of `lines` that name something, also through others of them.
+fn reaching<'t>(search: &Search<'_>, lines: &[(NodeId, &'t [u8])]) -> Vec<(NodeId, &'t [u8])> {
+    let plan = search.plan();
+    let (mut reached, mut edits) = (Vec::new(), Edits::default());
+    let mut open = lines.to_vec();
+    loop {
+        // A link more for each file: never too large for a plan.
+        let Ok(edited) = edits.apply(plan) else {
+            return Vec::new();
+        };
+        let mut resolver = Resolver::new(&edited.plan);
+        let mut names_one = |(node, text): &(NodeId, &'t [u8])| {
+            let folder = edited.folder(plan, plan.parent(*node));
+            match folder.map(|folder| resolver.lead(folder, text)) {
+                Some(Resolution::Inside(led)) => edited.origins[led.index()] != *node,
+                _ => false,
+            }
+        };
+        let (new, rest): (Vec<_>, Vec<_>) = open.into_iter().partition(|line| names_one(line));
+        if new.is_empty() {
+            return reached;
+        }
+        for (node, text) in &new {
+            let edit = Edit::Link((*text).into(), None);
+            edits.set(plan.parent(*node), plan.name(*node).into(), edit);
+        }
+        reached.extend(new);
+        open = rest;
+    }
+}
+
 /// Those of `stubs` that would lead to something if all of them were links.
 fn leading<'t>(search: &Search<'_>, stubs: &[(NodeId, &'t [u8])]) -> Vec<(NodeId, &'t [u8])> {
     let plan = search.plan();
@@ -55,7 +87,6 @@ fn leading<'t>(search: &Search<'_>, stubs: &[(NodeId, &'t [u8])]) -> Vec<(NodeId
         let edit = Edit::Link((*text).into(), None);
         edits.set(plan.parent(*node), plan.name(*node).into(), edit);
     }
-    // A link more for each file: never too large for a plan.
     let Ok(edited) = edits.apply(plan) else {
         return Vec::new();
     };
