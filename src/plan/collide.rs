@@ -1,6 +1,7 @@
 //! Names that are one name to a file system that folds case or Unicode forms.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use unicode_normalization::UnicodeNormalization;
 
@@ -17,22 +18,38 @@ pub(crate) struct Folding {
 
 /// Finds the first two siblings that `folding` makes one name.
 pub(crate) fn first_collision(plan: &Plan, folding: Folding) -> Option<(NodeId, NodeId)> {
+    find(plan, folding, 1).pop()
+}
+
+/// Finds every node that `folding` makes one name with a sibling before it, each behind
+/// the first of those.
+pub(crate) fn collisions(plan: &Plan, folding: Folding) -> Vec<(NodeId, NodeId)> {
+    find(plan, folding, usize::MAX)
+}
+
+/// The first `most` collisions.
+fn find(plan: &Plan, folding: Folding, most: usize) -> Vec<(NodeId, NodeId)> {
+    let mut found = Vec::new();
     if !folding.case && !folding.normalization {
-        return None;
+        return found;
     }
     let mut seen: HashMap<Vec<u8>, NodeId> = HashMap::new();
-    for dir in plan
-        .nodes()
-        .filter(|&node| plan.kind(node) == NodeKind::Dir)
-    {
+    let is_dir = |node: &NodeId| plan.kind(*node) == NodeKind::Dir;
+    for dir in plan.nodes().filter(is_dir) {
         seen.clear();
         for child in plan.children(dir) {
-            if let Some(other) = seen.insert(fold(plan.name(child), folding), child) {
-                return Some((other, child));
+            match seen.entry(fold(plan.name(child), folding)) {
+                Entry::Vacant(free) => {
+                    free.insert(child);
+                }
+                Entry::Occupied(taken) => found.push((*taken.get(), child)),
+            }
+            if found.len() >= most {
+                return found;
             }
         }
     }
-    None
+    found
 }
 
 /// The form of `name` that all names equal to it share. Names that aren't UTF-8
@@ -65,7 +82,9 @@ mod tests {
             case,
             normalization,
         };
-        first_collision(&plan, folding).is_some()
+        let all = collisions(&plan, folding);
+        assert_eq!(first_collision(&plan, folding), all.first().copied());
+        !all.is_empty()
     }
 
     #[test]
