@@ -42,7 +42,6 @@ const UNSAFE: i32 = 4;
 const FAILED: i32 = 5;
 const SPECIAL: &str = "is a device, FIFO or socket, which a bundle can't hold";
 const STANDS: &str = "-f replaces it, --merge lays the source over it";
-const COMING: &str = "this version does not have the command yet";
 
 #[rustfmt::skip]
 const PATHS: &[Case] = &[
@@ -206,17 +205,6 @@ fn a_copy_that_cannot_be_is_one_line_and_changes_nothing() {
 #[test]
 fn the_other_commands_name_what_is_wrong() {
     assert_all(OTHERS);
-}
-
-#[test]
-fn a_command_that_is_not_there_yet_says_so() {
-    for command in ["doctor"] {
-        let scratch = world();
-        let ran = bundlecp(scratch.root(), &[command, "app", "x"]);
-        assert_eq!(ran.status, USAGE);
-        assert!(ran.stderr.contains(COMING), "{}", ran.stderr);
-        assert!(!scratch.path("x").exists());
-    }
 }
 
 #[test]

@@ -69,6 +69,7 @@ const ALLOWED: &[(&str, &str)] = &[
     ("tree", "format"),
     ("convert", "pack"),
     ("doctor", "extract"),
+    ("doctor", "pack"),
     ("repair", "copy"),
     ("repair", "doctor"),
     ("repair", "verify"),

@@ -123,7 +123,7 @@ fn make(root: &Path, things: &[(Vec<&'static str>, Thing)]) {
             Thing::Told(_) => at.clone(),
             _ => at.parent().unwrap().to_owned(),
         };
-        let is_through_link = folder.ancestors().any(|above| above.is_symlink());
+        let is_through_link = folder.ancestors().any(Path::is_symlink);
         if is_through_link || fs::create_dir_all(&folder).is_err() {
             continue;
         }
@@ -232,7 +232,6 @@ proptest! {
             .filter(|path| is_told(&plan, &root, path))
             .cloned()
             .collect();
-        let count = plan.changes.len();
         let changes = format!("{:#?}", plan.changes);
         repair::apply(plan, &options, &Silent).unwrap();
         let after = read(&root);
@@ -243,14 +242,12 @@ proptest! {
         }
         prop_assert_eq!(names(scratch.root()), ["app"]);
         // What is done may make more certain, but that comes to an end.
-        let mut rounds = 0;
-        while count > 0 {
+        for round in 0.. {
             let again = repair::plan(&root, &options, &Silent).unwrap();
             if again.is_empty() {
                 break;
             }
-            rounds += 1;
-            prop_assert!(rounds < 8, "{:#?}", again.changes);
+            prop_assert!(round < 8, "{:#?}", again.changes);
             repair::apply(again, &options, &Silent).unwrap();
         }
         doctor::examine(&root, &doctor::Options::default(), &Silent).unwrap();

@@ -16,9 +16,8 @@ use std::process::ExitCode;
 use clap::Parser;
 use clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
 
-/// The names that begin a subcommand rather than a copy. Those that this
-/// version doesn't have are kept free, so that scripts mean the same later.
-const SUBCOMMANDS: [&str; 15] = [
+/// The names that begin a subcommand rather than a copy.
+const SUBCOMMANDS: [&str; 16] = [
     "copy",
     "pack",
     "extract",
@@ -27,6 +26,7 @@ const SUBCOMMANDS: [&str; 15] = [
     "probe",
     "verify",
     "manifest",
+    "doctor",
     "repair",
     "onefile",
     "cache",
@@ -35,7 +35,6 @@ const SUBCOMMANDS: [&str; 15] = [
     "man",
     "help",
 ];
-const COMING: [&str; 1] = ["doctor"];
 
 /// Exit status for wrong usage.
 const USAGE: u8 = 2;
@@ -85,7 +84,7 @@ fn with_subcommand(mut arguments: Vec<OsString>) -> Vec<OsString> {
     let is_top_level = match first {
         None => arguments.len() < 2,
         Some("-h" | "--help" | "-V" | "--version") => true,
-        Some(name) => SUBCOMMANDS.contains(&name) || COMING.contains(&name),
+        Some(name) => SUBCOMMANDS.contains(&name),
     };
     if !is_top_level {
         arguments.insert(1, "copy".into());

@@ -14,6 +14,7 @@ mod links;
 pub(crate) mod lost;
 pub(crate) mod modes;
 mod names;
+mod report;
 mod shape;
 pub(crate) mod subject;
 
@@ -28,6 +29,7 @@ use crate::sys::{self, Dir};
 
 pub use finding::{Code, Finding, Severity};
 pub use kind::BundleKind;
+pub use report::Report;
 
 use subject::Subject;
 
@@ -115,7 +117,7 @@ fn examine_folder(
     let mut findings = lost.findings(&subject);
     findings.extend(links::check(&subject, &kind, &lost));
     findings.extend(names::check(&subject));
-    findings.extend(modes::check(&subject));
+    findings.extend(modes::check(&subject, &kind, &lost));
     findings.extend(shape::check(&subject, &lost));
     findings.extend(libraries::check(&subject, &mut files, &kind, &lost)?);
     let plan = subject.plan();

@@ -24,14 +24,12 @@ pub(super) fn intend(subject: &Subject<'_>) -> Result<Intent> {
         let cause = format!("may have been a link to {}", targets.join(" or "));
         intent.leave(plan.path(ambiguous.node), cause);
     }
-    for (node, mode) in modes::lost(subject) {
-        if !lost.covers(node) {
-            let change = copy::Change {
-                mode: Some(mode),
-                modified: None,
-            };
-            intent.attributes.insert(node, change);
-        }
+    for (node, mode) in modes::lost(subject, &lost) {
+        let change = copy::Change {
+            mode: Some(mode),
+            modified: None,
+        };
+        intent.attributes.insert(node, change);
     }
     if lost.links.iter().any(|link| link.stand == Stand::Nothing) {
         let list = plan.child(NodeId::ROOT, links_file::NAME.as_bytes());

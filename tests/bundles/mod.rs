@@ -166,8 +166,11 @@ pub(crate) fn pnpm(app: &Path) {
     );
 }
 
+/// A name, and what makes such a bundle.
+pub(crate) type Maker = (&'static str, fn(&Path));
+
 /// Every bundle that tells by itself what it was.
-pub(crate) const ALL: &[(&str, fn(&Path))] = &[
+pub(crate) const ALL: &[Maker] = &[
     ("pyinstaller", pyinstaller),
     ("app", app),
     ("npm", npm),

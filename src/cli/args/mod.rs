@@ -3,11 +3,11 @@
 mod archive;
 mod convert;
 mod copy;
+mod doctor;
 mod manifest;
 mod onefile;
 mod repair;
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
@@ -17,6 +17,7 @@ pub(crate) use archive::{
 };
 pub(crate) use convert::ConvertArgs;
 pub(crate) use copy::{CopyArgs, Reflink};
+pub(crate) use doctor::{DoctorArgs, ReportFormat};
 pub(crate) use manifest::ManifestArgs;
 pub(crate) use onefile::{
     CacheArgs, CacheCleanArgs, CacheCommand, CacheListArgs, CachePathArgs, CleanEnvArgs,
@@ -50,6 +51,7 @@ Examples:
   bundlecp verify dist/app /opt/app  name every difference and every lost link
   bundlecp manifest dist/app -o app.manifest
                                      what it is, with hashes; verify compares with it later
+  bundlecp doctor app.zip            what is wrong with it, and which links were lost?
   bundlecp repair /opt/app           put lost links back (says what it would do, first)
   bundlecp probe /mnt/stick          can this place hold a bundle?
   bundlecp pack dist/app -o app.tar.zst
@@ -63,7 +65,7 @@ Examples:
 
 Exit status:
   0  done                           3  the destination can't hold the bundle; nothing was written
-  1  differences, or no symlinks    4  the input is malformed, unsafe or truncated
+  1  differences or problems        4  the input is malformed, unsafe or truncated
   2  wrong usage                    5  an I/O error; the destination is as it was
                                     130, 143, 129  interrupted; staging removed";
 
@@ -93,6 +95,9 @@ pub(crate) enum Command {
     /// Write down what a folder or an archive holds, with a hash of each content
     #[command(after_help = manifest::HELP)]
     Manifest(ManifestArgs),
+    /// Find out what is wrong with a bundle, and which links it has lost
+    #[command(after_help = doctor::HELP)]
+    Doctor(DoctorArgs),
     /// Put back the links that a folder has lost
     #[command(after_help = repair::HELP)]
     Repair(RepairArgs),
@@ -109,8 +114,6 @@ pub(crate) enum Command {
     Completions(CompletionsArgs),
     /// Print the manual page in roff
     Man,
-    #[command(external_subcommand)]
-    Coming(Vec<OsString>),
 }
 
 const PROBE_HELP: &str = "\

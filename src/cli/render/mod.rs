@@ -3,6 +3,7 @@
 mod archived;
 mod capabilities;
 mod copied;
+mod diagnosed;
 mod listed;
 mod noted;
 mod onefile;
@@ -23,6 +24,7 @@ pub(crate) use archived::{
 };
 pub(crate) use capabilities::{capabilities, capabilities_json};
 pub(crate) use copied::{copied, copied_json, entries, remarks};
+pub(crate) use diagnosed::{Diagnosis, diagnosed_json};
 pub(crate) use listed::{Style, listed_end, root_hash, root_hash_json, write_member};
 pub(crate) use noted::{noted, noted_json};
 pub(crate) use onefile::{built, built_json, cached, cached_json, cleaned, cleaned_json};
@@ -69,4 +71,11 @@ fn with_root_hash(mut document: Value, hash: Option<&[u8; 32]>) -> Value {
         document["root_hash"] = hex(hash).into();
     }
     document
+}
+
+pub(crate) fn page(_: &Path, _: &bundlecp::doctor::Outcome) -> String {
+    String::new()
+}
+pub(crate) fn sarif(_: &Path, _: &bundlecp::doctor::Outcome) -> Value {
+    Value::Null
 }

@@ -4,6 +4,7 @@ mod cache;
 mod clean_env;
 mod convert;
 mod copy;
+mod doctor;
 mod extract;
 mod globs;
 mod list;
@@ -18,7 +19,6 @@ mod report;
 mod selection;
 mod verify;
 
-use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -48,7 +48,7 @@ impl From<io::Error> for Failure {
     }
 }
 
-/// Differences, or no symbolic links.
+/// Differences, problems, or no symbolic links.
 const FOUND: u8 = 1;
 
 /// Runs one command and says what went wrong on standard error.
@@ -62,13 +62,13 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Probe(arguments) => probe::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Manifest(arguments) => manifest::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Repair(arguments) => repair::run(&arguments),
         Command::Onefile(arguments) => onefile::run(&arguments),
         Command::Cache(arguments) => cache::run(&arguments.command),
         Command::CleanEnv(arguments) => clean_env::run(&arguments),
         Command::Completions(arguments) => manual::completions(arguments.shell),
         Command::Man => manual::man(),
-        Command::Coming(words) => Err(coming(&words)),
     };
     match done {
         Ok(status) => ExitCode::from(status),
@@ -89,18 +89,6 @@ fn report(failure: Failure) -> u8 {
     // With standard error closed, the exit status still tells.
     let _ = writeln!(io::stderr(), "{text}");
     status
-}
-
-/// The answer to a command of the contract that this version doesn't have.
-fn coming(words: &[OsString]) -> Failure {
-    let name = words
-        .first()
-        .map(|word| escape_path(Path::new(word)))
-        .unwrap_or_default();
-    Failure::Usage(format!(
-        "run `{name}`: this version does not have the command yet\n\
-         hint: to copy something of this name, write `./{name}`"
-    ))
 }
 
 fn escaped(typed: &str) -> String {

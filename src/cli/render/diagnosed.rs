@@ -1,0 +1,164 @@
+//! What is wrong with a bundle, for people: grouped by what it is and what mends it, so
+//! that a hundred lost links read as one thing; and as JSON.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use bundlecp::doctor::{BundleKind, Finding, Outcome, Severity};
+use bundlecp::escape_path;
+use indicatif::HumanBytes;
+use serde_json::{Value, json};
+
+use super::{counted, counts};
+
+/// Paths that one group shows: the rest is counted.
+const SHOWN: usize = 20;
+
+/// How the text is written.
+pub(crate) struct Diagnosis<'d> {
+    /// What was examined, as it was named.
+    pub shown: &'d Path,
+    pub color: bool,
+    /// Shows every path.
+    pub is_whole: bool,
+}
+
+impl Diagnosis<'_> {
+    /// What was examined, what is wrong with it, and what a repair would save.
+    pub(crate) fn text(&self, outcome: &Outcome) -> String {
+        let mut text = format!(
+            "{}: {}\n{}, {}\n",
+            self.painted("1", &escape_path(self.shown)),
+            outcome.kind,
+            counts(outcome.files, outcome.dirs, outcome.symlinks, 0),
+            sizes(outcome)
+        );
+        let mut at = 0;
+        while let Some(first) = outcome.findings.get(at) {
+            let of_code = outcome.findings[at..].iter();
+            let count = of_code.take_while(|found| found.code == first.code).count();
+            self.group(&mut text, &outcome.findings[at..at + count]);
+            at += count;
+        }
+        text.push('\n');
+        text += &self.sum(outcome);
+        if outcome.bytes_repairable > 0 {
+            let _ = writeln!(
+                text,
+                "{} would be saved by `bundlecp repair`",
+                HumanBytes(outcome.bytes_repairable)
+            );
+        }
+        text
+    }
+
+    /// All findings of one code, those together that say the same.
+    fn group(&self, text: &mut String, findings: &[Finding]) {
+        let code = findings[0].code;
+        let severity = format!("{}:", code.severity().name());
+        let severity = self.painted(paint(code.severity()), &severity);
+        let (title, count) = (code.title(), findings.len());
+        let _ = writeln!(text, "\n{severity} {title} ({count}) [{}]", code.name());
+        let mut alike: BTreeMap<(&str, &str), Vec<&Finding>> = BTreeMap::new();
+        for finding in findings {
+            let words = (&*finding.message, &*finding.fix);
+            alike.entry(words).or_default().push(finding);
+        }
+        for ((message, fix), findings) in alike {
+            let shown = match self.is_whole {
+                true => findings.len(),
+                false => SHOWN,
+            };
+            for finding in findings.iter().take(shown) {
+                let _ = writeln!(text, "  {}", self.line(finding));
+            }
+            if let Some(more) = findings.len().checked_sub(shown).filter(|more| *more > 0) {
+                let _ = writeln!(text, "  and {more} more (-v shows all)");
+            }
+            let _ = writeln!(text, "    {message}");
+            if !fix.is_empty() {
+                let _ = writeln!(text, "    {} {fix}", self.painted("36", "fix:"));
+            }
+        }
+    }
+
+    fn line(&self, finding: &Finding) -> String {
+        let mut line = match finding.path.as_bytes() {
+            b"" => self.painted("1", "the whole"),
+            _ => self.painted("1", &finding.path.to_string()),
+        };
+        if let Some(target) = &finding.target {
+            let _ = write!(line, " -> {target}");
+        }
+        if finding.bytes_wasted > 0 {
+            let _ = write!(line, " ({})", HumanBytes(finding.bytes_wasted));
+        }
+        line
+    }
+
+    /// How much was found of what.
+    fn sum(&self, outcome: &Outcome) -> String {
+        let seconds = outcome.duration.as_secs_f64();
+        let counted = |severity: Severity| {
+            let is_of_severity = |finding: &&Finding| finding.severity == severity;
+            let count = outcome.findings.iter().filter(is_of_severity).count() as u64;
+            let words = counted(count, severity.name());
+            (count > 0).then(|| self.painted(paint(severity), &words))
+        };
+        let all = [Severity::Error, Severity::Warning, Severity::Note];
+        let found: Vec<String> = all.into_iter().filter_map(counted).collect();
+        match found.is_empty() {
+            true => format!("nothing is wrong, looked for in {seconds:.2} s\n"),
+            false => format!("{} found in {seconds:.2} s\n", found.join(", ")),
+        }
+    }
+
+    fn painted(&self, paint: &str, words: &str) -> String {
+        match self.color {
+            true => format!("\x1b[{paint}m{words}\x1b[0m"),
+            false => words.to_owned(),
+        }
+    }
+}
+
+/// The colour of a severity, as terminals count them.
+fn paint(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Error => "1;31",
+        Severity::Warning => "1;33",
+        _ => "1;34",
+    }
+}
+
+fn sizes(outcome: &Outcome) -> String {
+    let mut text = HumanBytes(outcome.bytes_total).to_string();
+    let further = [
+        (outcome.bytes_saved_by_links, "saved by links"),
+        (outcome.bytes_wasted, "wasted by copies"),
+    ];
+    for (bytes, what) in further.into_iter().filter(|(bytes, _)| *bytes > 0) {
+        let _ = write!(text, ", {} {what}", HumanBytes(bytes));
+    }
+    text
+}
+
+/// The JSON document of an examination.
+pub(crate) fn diagnosed_json(outcome: &Outcome) -> Value {
+    json!({
+        "bundle": bundle(&outcome.kind),
+        "findings": outcome.findings,
+        "files": outcome.files,
+        "dirs": outcome.dirs,
+        "symlinks": outcome.symlinks,
+        "bytes_total": outcome.bytes_total,
+        "bytes_saved_by_links": outcome.bytes_saved_by_links,
+        "bytes_wasted": outcome.bytes_wasted,
+        "bytes_repairable": outcome.bytes_repairable,
+        "seconds": outcome.duration.as_secs_f64(),
+    })
+}
+
+fn bundle(kind: &BundleKind) -> Value {
+    serde_json::to_value(kind).unwrap_or_default()
+}
