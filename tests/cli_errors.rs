@@ -99,7 +99,6 @@ const OTHERS: &[Case] = &[
     case(&["verify", "app", "app", "--ignore", "mode,nope"], USAGE, "ignore `nope`: no such kind of difference", "one of missing"),
     case(&["probe", "missing"], FAILED, "probe `missing`: No such file or directory", ""),
     case(&["probe", "file"], FAILED, "probe `file`: Not a directory", ""),
-    case(&["doctor", "app"], USAGE, "run `doctor`: ", "write `./doctor`"),
 ];
 
 /// What the parser of the arguments finds: the words that it has to name.

@@ -51,7 +51,7 @@ pub struct Options {
 pub struct Outcome {
     /// What kind of bundle it is.
     pub kind: BundleKind,
-    /// What is wrong with it, sorted by code and path.
+    /// What is wrong with it, sorted by severity, code and path.
     pub findings: Vec<Finding>,
     /// Regular files.
     pub files: u64,
@@ -83,7 +83,7 @@ impl Outcome {
 
     fn sort(&mut self) {
         let findings = &mut self.findings;
-        findings.sort_by(|a, b| (a.code, &a.path).cmp(&(b.code, &b.path)));
+        findings.sort_by(|a, b| (a.severity, a.code, &a.path).cmp(&(b.severity, b.code, &b.path)));
     }
 }
 
@@ -116,7 +116,7 @@ fn examine_folder(
     let lost = lost::find(&subject)?;
     let mut findings = lost.findings(&subject);
     findings.extend(links::check(&subject, &kind, &lost));
-    findings.extend(names::check(&subject));
+    findings.extend(names::check(&subject, &kind));
     findings.extend(modes::check(&subject, &kind, &lost));
     findings.extend(shape::check(&subject, &lost));
     findings.extend(libraries::check(&subject, &mut files, &kind, &lost)?);

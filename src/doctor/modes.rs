@@ -71,6 +71,8 @@ struct Places {
     is_code: Vec<bool>,
     /// Folders whose files are run by name.
     bin: HashSet<NodeId>,
+    /// Folders with a program of PyInstaller's and its contents.
+    tops: HashSet<NodeId>,
     /// What the links of `.bin` folders lead to.
     named: HashSet<NodeId>,
 }
@@ -79,10 +81,11 @@ impl Places {
     fn of(subject: &Subject<'_>, lost: &Lost) -> Self {
         let plan = subject.plan();
         let mut is_code = vec![false; plan.len()];
+        let (mut bin, mut tops) = (HashSet::new(), HashSet::new());
         for contents in kind::contents_folders(subject) {
             is_code[contents.index()] = true;
+            tops.insert(plan.parent(contents));
         }
-        let mut bin = HashSet::new();
         for dir in subject.all_dirs().skip(1) {
             let (above, name) = (plan.parent(dir), plan.name(dir));
             let is_in_app = plan.name(above) == b"Contents" && CODE.contains(&name);
@@ -95,6 +98,7 @@ impl Places {
         Self {
             is_code,
             bin,
+            tops,
             named: named(subject, lost),
         }
     }
@@ -103,8 +107,12 @@ impl Places {
     fn runs(&self, subject: &Subject<'_>, node: NodeId) -> bool {
         let folder = subject.plan().parent(node);
         let is_by_name = || self.bin.contains(&folder) || self.named.contains(&node);
-        let is_code = || self.is_code[folder.index()];
+        let is_code = || self.is_code[folder.index()] || self.tops.contains(&folder);
         match subject.head(node) {
+            // A library may be a program as well, which nobody runs: libc and libcap are.
+            Head::Elf(Use::Program) if is_library(subject.plan().name(node)) => {
+                is_code() || is_by_name()
+            }
             Head::Elf(Use::Program) | Head::MachO(Use::Program) => !is_debug(subject, node),
             Head::Elf(Use::Library) | Head::MachO(Use::Library) => is_code() || is_by_name(),
             Head::Script => is_by_name(),
@@ -151,6 +159,11 @@ fn named(subject: &Subject<'_>, lost: &Lost) -> HashSet<NodeId> {
         }),
     );
     named
+}
+
+/// Whether a file of this name is a library: `libcap.so.2.66`.
+fn is_library(name: &[u8]) -> bool {
+    name.ends_with(b".so") || memchr::memmem::find(name, b".so.").is_some()
 }
 
 /// Whether it is a program's debug information, which begins as the program does.

@@ -10,9 +10,14 @@ use crate::plan::collide::{Folding, collisions};
 use crate::plan::{NodeId, Plan};
 
 use super::finding::{Code, Finding};
+use super::kind::BundleKind;
 use super::subject::Subject;
 
-pub(super) fn check(subject: &Subject<'_>) -> Vec<Finding> {
+pub(super) fn check(subject: &Subject<'_>, kind: &BundleKind) -> Vec<Finding> {
+    // It is for one system, which can hold its names.
+    if *kind == BundleKind::System {
+        return Vec::new();
+    }
     let plan = subject.plan();
     let mut findings = collided(plan);
     let below = plan.nodes().skip(1);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::common::build::{age, file, folder, link, mode};
 
 /// A library for Linux, as far as its first bytes tell, with this content.
-fn elf(content: &str) -> Vec<u8> {
+pub(crate) fn elf(content: &str) -> Vec<u8> {
     let mut bytes = b"\x7fELF\x02\x01\x01".to_vec();
     bytes.resize(64, 0);
     bytes[16] = 3;
@@ -24,7 +24,7 @@ fn macho(content: &str) -> Vec<u8> {
     bytes
 }
 
-fn program(path: impl AsRef<Path>, content: impl AsRef<[u8]>) {
+pub(crate) fn program(path: impl AsRef<Path>, content: impl AsRef<[u8]>) {
     file(&path, content);
     mode(path, 0o755);
 }

@@ -60,34 +60,49 @@ impl Diagnosis<'_> {
         let severity = self.painted(paint(code.severity()), &severity);
         let (title, count) = (code.title(), findings.len());
         let _ = writeln!(text, "\n{severity} {title} ({count}) [{}]", code.name());
-        let mut alike: BTreeMap<(&str, &str), Vec<&Finding>> = BTreeMap::new();
+        let mut by_fix: BTreeMap<&str, BTreeMap<&str, Vec<&Finding>>> = BTreeMap::new();
         for finding in findings {
-            let words = (&*finding.message, &*finding.fix);
-            alike.entry(words).or_default().push(finding);
+            let by_message = by_fix.entry(&finding.fix).or_default();
+            by_message
+                .entry(&finding.message)
+                .or_default()
+                .push(finding);
         }
-        for ((message, fix), findings) in alike {
-            let shown = match self.is_whole {
-                true => findings.len(),
-                false => SHOWN,
-            };
-            for finding in findings.iter().take(shown) {
-                let _ = writeln!(text, "  {}", self.line(finding));
+        for (fix, by_message) in by_fix {
+            let (alone, alike): (Vec<_>, Vec<_>) = by_message
+                .into_iter()
+                .partition(|(_, findings)| findings.len() == 1);
+            for (message, findings) in alike {
+                self.list(text, findings.iter().map(|finding| self.line(finding)));
+                let _ = writeln!(text, "    {message}");
             }
-            if let Some(more) = findings.len().checked_sub(shown).filter(|more| *more > 0) {
-                let _ = writeln!(text, "  and {more} more (-v shows all)");
-            }
-            let _ = writeln!(text, "    {message}");
+            let line = |finding: &Finding| format!("{}: {}", self.line(finding), finding.message);
+            let mut alone: Vec<&Finding> = alone.into_iter().flat_map(|(_, all)| all).collect();
+            alone.sort_by(|a, b| a.path.cmp(&b.path));
+            self.list(text, alone.into_iter().map(line));
             if !fix.is_empty() {
                 let _ = writeln!(text, "    {} {fix}", self.painted("36", "fix:"));
             }
         }
     }
 
-    fn line(&self, finding: &Finding) -> String {
-        let mut line = match finding.path.as_bytes() {
-            b"" => self.painted("1", "the whole"),
-            _ => self.painted("1", &finding.path.to_string()),
+    /// As many of `lines` as are shown.
+    fn list(&self, text: &mut String, lines: impl ExactSizeIterator<Item = String>) {
+        let shown = match self.is_whole {
+            true => lines.len(),
+            false => SHOWN,
         };
+        let more = lines.len().saturating_sub(shown);
+        for line in lines.take(shown) {
+            let _ = writeln!(text, "  {line}");
+        }
+        if more > 0 {
+            let _ = writeln!(text, "  and {more} more (-v shows all)");
+        }
+    }
+
+    fn line(&self, finding: &Finding) -> String {
+        let mut line = self.painted("1", &finding.path.to_string());
         if let Some(target) = &finding.target {
             let _ = write!(line, " -> {target}");
         }

@@ -249,7 +249,7 @@ fn found(subject: &Subject<'_>, link: &LostLink) -> Finding {
     Finding {
         target: Some(LinkTarget::new(link.target.clone())),
         bytes_wasted: wasted,
-        ..finding.with_fix("bundlecp repair --apply puts the link back")
+        ..finding.with_fix("`bundlecp repair --apply` puts the link back")
     }
 }
 
@@ -270,7 +270,9 @@ fn undecided(subject: &Subject<'_>, ambiguous: &Ambiguous) -> Finding {
     let finding = Finding::new(Code::AmbiguousLink, plan.path(ambiguous.node), message);
     Finding {
         bytes_wasted: plan.bytes_below(ambiguous.node),
-        ..finding.with_fix("bundlecp repair --from MANIFEST|ARCHIVE|DIR, of the bundle as it was")
+        ..finding.with_fix(
+            "`bundlecp repair --from` a manifest, an archive or a copy of the bundle as it was",
+        )
     }
 }
 
