@@ -234,11 +234,9 @@ proptest! {
             .collect();
         let changes = format!("{:#?}", plan.changes);
         repair::apply(plan, &options, &Silent).unwrap();
-        let after = read(&root);
-        for (path, content) in &before {
-            if !told.contains(path) {
-                prop_assert_eq!(after.get(path), Some(content), "{}\n{}", path.display(), changes);
-            }
+        for (path, content) in before.iter().filter(|(path, _)| !told.contains(path)) {
+            let after = fs::read(root.join(path)).ok();
+            prop_assert_eq!(after.as_ref(), Some(content), "{}\n{}", path.display(), changes);
         }
         prop_assert_eq!(names(scratch.root()), ["app"]);
         // What is done may make more certain, but that comes to an end.
