@@ -35,7 +35,7 @@ pub(super) fn check(subject: &Subject<'_>, lost: &Lost) -> Vec<Finding> {
             findings.extend(framework(plan, &mut resolver, dir, lost));
         }
         if is_app(plan, dir) {
-            unsignable(subject, dir, &mut findings);
+            findings.extend(unsignable(subject, dir, lost));
         }
     }
     findings
@@ -96,11 +96,15 @@ fn is_app(plan: &Plan, dir: NodeId) -> bool {
 }
 
 /// What code signing refuses in the application `app`.
-fn unsignable(subject: &Subject<'_>, app: NodeId, findings: &mut Vec<Finding>) {
+fn unsignable(subject: &Subject<'_>, app: NodeId, lost: &Lost) -> Vec<Finding> {
     let plan = subject.plan();
+    let mut findings = Vec::new();
     let mut find = |node: NodeId, message: &str, fix: &str| {
-        let finding = Finding::new(Code::UnsignableApp, plan.path(node), message);
-        findings.push(finding.with_fix(fix));
+        // What stands in place of a link goes when that is put back.
+        if !lost.covers(node) {
+            let finding = Finding::new(Code::UnsignableApp, plan.path(node), message);
+            findings.push(finding.with_fix(fix));
+        }
     };
     for node in plan.children(app) {
         if plan.name(node) != b"Contents" {
@@ -136,6 +140,7 @@ fn unsignable(subject: &Subject<'_>, app: NodeId, findings: &mut Vec<Finding>) {
             in_code(subject, code, &mut find);
         }
     }
+    findings
 }
 
 /// What is wrong with a folder where code signing takes everything for code.

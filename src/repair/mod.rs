@@ -110,8 +110,8 @@ pub struct Plan {
     totals: Totals,
     edits: Edits,
     attributes: HashMap<NodeId, copy::Change>,
-    /// Links that lead out of the tree, to files that were compared.
-    outside: HashSet<RelPath>,
+    /// Links that nothing in the old tree reads as.
+    unlike: HashSet<RelPath>,
     /// What is done, sorted by path.
     pub changes: Vec<Change>,
     /// What is left as it is, sorted by path.
@@ -232,22 +232,23 @@ impl Intent {
         edits
     }
 
-    /// The links that lead out of the tree, or through one that does.
-    fn outside(&self, nodes: &Nodes, edits: &Edits) -> HashSet<RelPath> {
+    /// The links that nothing in the old tree reads as: those that lead out of it, or through
+    /// one that does, to files that were compared; and those in place of empty folders.
+    fn unlike(&self, nodes: &Nodes, edits: &Edits) -> HashSet<RelPath> {
         // It was applied when it was proven.
         let Ok(edited) = edits.apply(nodes) else {
             return HashSet::new();
         };
         let mut resolver = Resolver::new(&edited.plan);
-        let mut outside = HashSet::new();
+        let mut unlike = HashSet::new();
         for Intended { link, .. } in &self.links {
             let folder = edited.folder(nodes, link.dir);
             let led = folder.map(|folder| resolver.lead(folder, &link.target));
-            if led == Some(Resolution::Outside) {
-                outside.insert(link.path(nodes));
+            if led == Some(Resolution::Outside) || link.stand == Stand::Empty {
+                unlike.insert(link.path(nodes));
             }
         }
-        outside
+        unlike
     }
 
     fn leave(&mut self, path: RelPath, cause: impl Into<String>) {
@@ -277,7 +278,7 @@ impl Intent {
             .links
             .iter()
             .filter_map(|intended| intended.link.node(nodes));
-        let outside = self.outside(nodes, &edits);
+        let unlike = self.unlike(nodes, &edits);
         let bytes_saved = copies.map(|node| nodes.bytes_below(node)).sum();
         Plan {
             dir: subject.side.shown.to_owned(),
@@ -286,7 +287,7 @@ impl Intent {
             nodes: subject.side.plan,
             edits,
             attributes: self.attributes,
-            outside,
+            unlike,
             changes,
             undecided: self.undecided,
             bytes_saved,
@@ -299,6 +300,7 @@ fn linked(nodes: &Nodes, intended: &Intended) -> Change {
     let what = match link.stand {
         Stand::Copy => "in place of a copy",
         Stand::Stub => "in place of a text file",
+        Stand::Empty => "in place of an empty folder",
         Stand::Nothing => "where nothing is",
     };
     Change {
@@ -346,10 +348,10 @@ pub fn apply(plan: Plan, options: &Options, progress: &dyn Progress) -> Result<O
         ..copy::Options::default()
     };
     let changes = plan.changes;
-    let outside = plan.outside;
+    let unlike = plan.unlike;
     let expected = Expected {
         changes: &changes,
-        outside: &outside,
+        unlike: &unlike,
     };
     let check = |staged: &Path| compare(staged, &dir, &expected, options, progress);
     let revision = Revision {
@@ -373,8 +375,8 @@ pub fn apply(plan: Plan, options: &Options, progress: &dyn Progress) -> Result<O
 /// In what a repaired tree is to differ from the old one.
 struct Expected<'e> {
     changes: &'e [Change],
-    /// Nothing in the tree tells what these links lead to.
-    outside: &'e HashSet<RelPath>,
+    /// Nothing in the old tree reads as these links.
+    unlike: &'e HashSet<RelPath>,
 }
 
 /// Compares the repaired tree `staged` with the one that it is to replace: they differ in
@@ -398,9 +400,9 @@ fn compare(
     }
     let is_planned = |difference: &&Difference| {
         let kinds = planned.get(&difference.path);
-        let is_outside = expected.outside.contains(&difference.path);
+        let is_unlike = expected.unlike.contains(&difference.path);
         kinds.is_some_and(|kinds| kinds.iter().any(|kind| explains(*kind, difference.kind)))
-            || is_outside && difference.kind == DifferenceKind::Type
+            || is_unlike && difference.kind == DifferenceKind::Type
     };
     match outcome
         .differences

@@ -7,8 +7,10 @@ mod diagnosed;
 mod listed;
 mod noted;
 mod onefile;
+mod page;
 mod remarks;
 mod repaired;
+mod sarif;
 mod verified;
 
 use std::fmt::Write as _;
@@ -28,7 +30,9 @@ pub(crate) use diagnosed::{Diagnosis, diagnosed_json};
 pub(crate) use listed::{Style, listed_end, root_hash, root_hash_json, write_member};
 pub(crate) use noted::{noted, noted_json};
 pub(crate) use onefile::{built, built_json, cached, cached_json, cleaned, cleaned_json};
+pub(crate) use page::page;
 pub(crate) use repaired::{planned, planned_json, repaired};
+pub(crate) use sarif::sarif;
 pub(crate) use verified::{checked, checked_json, verified, verified_json};
 
 /// `path`, with `path_base64` beside it where the bytes aren't UTF-8.
@@ -71,11 +75,4 @@ fn with_root_hash(mut document: Value, hash: Option<&[u8; 32]>) -> Value {
         document["root_hash"] = hex(hash).into();
     }
     document
-}
-
-pub(crate) fn page(_: &Path, _: &bundlecp::doctor::Outcome) -> String {
-    String::new()
-}
-pub(crate) fn sarif(_: &Path, _: &bundlecp::doctor::Outcome) -> Value {
-    Value::Null
 }

@@ -4,7 +4,7 @@
 use crate::error::Result;
 use crate::plan::{NodeId, NodeKind};
 
-use super::{Place, Search, way};
+use super::{Evidence, Place, Search, Stand, way};
 
 const RULE: &str = "its name stands for the version that it is equal to";
 
@@ -21,6 +21,10 @@ pub(super) fn find(search: &mut Search<'_>) -> Result<()> {
     for node in dirs.into_iter().chain(files) {
         let folder = plan.parent(node);
         let mut targets = Vec::new();
+        if search.is_open(node) && search.is_empty_dir(node) {
+            empty(search, node);
+            continue;
+        }
         for sibling in plan.children(folder).filter(|sibling| *sibling != node) {
             let below = plan.children(sibling);
             let open = std::iter::once(sibling)
@@ -32,7 +36,21 @@ pub(super) fn find(search: &mut Search<'_>) -> Result<()> {
             node,
             targets: &targets,
             rule: RULE,
+            evidence: Evidence::Content,
         })?;
     }
     Ok(())
+}
+
+/// Python's `make_archive` leaves an empty folder of a link to one. That its name is one for
+/// a version isn't enough to be certain of that, nor of which.
+fn empty(search: &mut Search<'_>, node: NodeId) {
+    let plan = search.plan();
+    let is_version =
+        |sibling: &NodeId| plan.kind(*sibling) == NodeKind::Dir && plan.child_count(*sibling) > 0;
+    let siblings = plan.children(plan.parent(node)).filter(is_version);
+    let targets: Vec<Box<[u8]>> = siblings.map(|led| plan.name(led).into()).collect();
+    if !targets.is_empty() {
+        search.doubt(node, targets, Stand::Empty);
+    }
 }

@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::plan::{NodeId, NodeKind};
 
 use super::super::subject::Head;
-use super::{Place, Search, way};
+use super::{Evidence, Place, Search, way};
 
 const RULE: &str = "PyInstaller's applications link code and data between Frameworks and Resources";
 
@@ -47,6 +47,7 @@ fn dotted(search: &mut Search<'_>, dir: NodeId) -> Result<()> {
                 node,
                 targets: &[(moved, led)],
                 rule: RULE,
+                evidence: Evidence::Content,
             })?;
         }
     }
@@ -75,6 +76,7 @@ fn cross(search: &mut Search<'_>, code: NodeId, data: NodeId) -> Result<()> {
                 node: link,
                 targets: &[(target, led)],
                 rule: RULE,
+                evidence: Evidence::Content,
             })?;
         }
         let is_dir = |node| plan.kind(node) == NodeKind::Dir;

@@ -19,6 +19,8 @@ const MOST: usize = 1_000_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Equality {
     Differs,
+    /// They have the same names, and no content.
+    WithoutContent,
     /// They read the same, but some file may be run in one of them only.
     SameContent,
     Same,
@@ -45,7 +47,7 @@ impl<'s> Likeness<'s> {
         self.files.read(node, most)
     }
 
-    /// Compares two places. What is empty proves nothing, and a place inside of the other is
+    /// Compares two places. A place inside of the other is
     /// never equal to it.
     pub(crate) fn compare(&mut self, copy: NodeId, original: NodeId) -> Result<Equality> {
         if copy == original || self.is_within(copy, original) || self.is_within(original, copy) {
@@ -57,7 +59,7 @@ impl<'s> Likeness<'s> {
             return Ok(Equality::Differs);
         };
         if pairs.iter().all(|(a, _)| subject.plan().size(*a) == 0) {
-            return Ok(Equality::Differs);
+            return Ok(Equality::WithoutContent);
         }
         for (a, b) in &pairs {
             if !self.same_content(*a, *b)? {

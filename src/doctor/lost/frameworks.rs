@@ -4,7 +4,7 @@
 use crate::error::Result;
 use crate::plan::{NodeId, NodeKind};
 
-use super::{LostLink, Place, Search, Stand};
+use super::{Evidence, LostLink, Place, Search, Stand};
 
 const RULE: &str = "frameworks have a link to their current version, and links through that";
 
@@ -42,6 +42,7 @@ fn find_in(search: &mut Search<'_>, framework: NodeId, versions: NodeId) -> Resu
                 node,
                 targets: &targets,
                 rule: RULE,
+                evidence: Evidence::Content,
             })?;
         }
         None => {
@@ -61,6 +62,7 @@ fn find_in(search: &mut Search<'_>, framework: NodeId, versions: NodeId) -> Resu
                 node,
                 targets: &[(target, inner)],
                 rule: RULE,
+                evidence: Evidence::Content,
             })?,
             None if is_required(plan.name(framework), name) => {
                 search.note(missing(framework, name, target));

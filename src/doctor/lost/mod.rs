@@ -35,6 +35,8 @@ pub(crate) enum Stand {
     Copy,
     /// A text file with the link's target.
     Stub,
+    /// An empty folder, as packers leave it that don't follow links to folders.
+    Empty,
     /// Nothing.
     Nothing,
 }
@@ -64,12 +66,13 @@ impl LostLink {
     }
 }
 
-/// A copy in place of a link that nobody can tell, or prove.
+/// Something in place of a link that nobody can tell, or prove.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Ambiguous {
     pub node: NodeId,
-    /// What it may have been a link to: several equal files, or one out of the tree.
+    /// What it may have been a link to: several that are equal, or one out of the tree.
     pub targets: Vec<Box<[u8]>>,
+    pub stand: Stand,
 }
 
 /// All that was lost.
@@ -112,6 +115,16 @@ struct Place<'p> {
     /// The targets in question, and where they lead.
     targets: &'p [(Vec<u8>, NodeId)],
     rule: &'static str,
+    evidence: Evidence,
+}
+
+/// What says that there was a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Evidence {
+    /// A content that is in two places.
+    Content,
+    /// The place alone: also what is equal without any content was the link.
+    Place,
 }
 
 impl<'s> Search<'s> {
@@ -135,33 +148,69 @@ impl<'s> Search<'s> {
         if !self.is_open(place.node) {
             return Ok(());
         }
+        if self.is_empty_dir(place.node) {
+            self.judge_empty(place);
+            return Ok(());
+        }
         let mut equal = Vec::new();
         let mut is_same = true;
         for (target, led) in place.targets {
             let equality = self.likeness.compare(place.node, *led)?;
-            if equality != Equality::Differs {
-                is_same &= equality == Equality::Same;
+            let counts = match equality {
+                Equality::Differs => false,
+                Equality::WithoutContent => place.evidence == Evidence::Place,
+                Equality::SameContent | Equality::Same => true,
+            };
+            if counts {
+                is_same &= equality != Equality::SameContent;
                 equal.push(target.clone().into_boxed_slice());
             }
         }
         match equal.len() {
             0 => {}
-            1 if is_same => self.note(LostLink {
-                dir: self.plan().parent(place.node),
-                name: self.plan().name(place.node).into(),
-                target: equal.remove(0),
-                stand: Stand::Copy,
-                rule: place.rule,
-            }),
-            _ => self.doubt(place.node, equal),
+            1 if is_same => self.note_in(place, equal.remove(0), Stand::Copy),
+            _ => self.doubt(place.node, equal, Stand::Copy),
         }
         Ok(())
     }
 
+    fn is_empty_dir(&self, node: NodeId) -> bool {
+        self.plan().kind(node) == NodeKind::Dir && self.plan().child_count(node) == 0
+    }
+
+    /// Notes that an empty folder was a link, if there is one that it would have led to.
+    fn judge_empty(&mut self, place: &Place<'_>) {
+        let is_folder = |led: NodeId| {
+            self.plan().kind(led) == NodeKind::Dir && self.plan().child_count(led) > 0
+        };
+        let targets = place.targets.iter().filter(|(_, led)| is_folder(*led));
+        let mut targets: Vec<Box<[u8]>> = targets.map(|(target, _)| target[..].into()).collect();
+        match targets.len() {
+            0 => {}
+            1 => self.note_in(place, targets.remove(0), Stand::Empty),
+            _ => self.doubt(place.node, targets, Stand::Empty),
+        }
+    }
+
     /// Notes that `node` stands for a link, but not which.
-    fn doubt(&mut self, node: NodeId, targets: Vec<Box<[u8]>>) {
+    fn doubt(&mut self, node: NodeId, targets: Vec<Box<[u8]>>, stand: Stand) {
         self.lost.cover(self.plan(), node);
-        self.lost.ambiguous.push(Ambiguous { node, targets });
+        let ambiguous = Ambiguous {
+            node,
+            targets,
+            stand,
+        };
+        self.lost.ambiguous.push(ambiguous);
+    }
+
+    fn note_in(&mut self, place: &Place<'_>, target: Box<[u8]>, stand: Stand) {
+        self.note(LostLink {
+            dir: self.plan().parent(place.node),
+            name: self.plan().name(place.node).into(),
+            target,
+            stand,
+            rule: place.rule,
+        });
     }
 
     fn note(&mut self, link: LostLink) {
@@ -241,6 +290,10 @@ fn found(subject: &Subject<'_>, link: &LostLink) -> Finding {
             Code::StubLink,
             "a text file with a link's target stands where the link should: it can't be loaded",
         ),
+        Stand::Empty => (
+            Code::FlattenedLink,
+            "an empty folder stands where a link should: what it leads to isn't found",
+        ),
         Stand::Nothing => (Code::MissingLink, "nothing stands where a link should"),
     };
     let message = format!("{what} ({})", link.rule);
@@ -259,14 +312,18 @@ fn undecided(subject: &Subject<'_>, ambiguous: &Ambiguous) -> Finding {
     let quoted = |target: &[u8]| format!("`{}`", LinkTarget::new(target));
     let targets = ambiguous.targets.iter().map(|target| quoted(target));
     let targets: Vec<String> = targets.collect();
-    let why = match targets.len() {
-        1 => "which isn't in the bundle, or may be run otherwise",
-        _ => "which are equal",
+    let what = match ambiguous.stand {
+        Stand::Copy | Stand::Nothing => "a copy",
+        Stand::Stub => "a text file",
+        Stand::Empty => "an empty folder",
     };
-    let message = format!(
-        "a copy stands where a link should, to {}, {why}",
-        targets.join(" or ")
-    );
+    let why = match (targets.len(), ambiguous.stand) {
+        (_, Stand::Empty) => "",
+        (1, _) => ", which isn't in the bundle, or may be run otherwise",
+        (..) => ", which are equal",
+    };
+    let targets = targets.join(" or ");
+    let message = format!("{what} stands where a link should, to {targets}{why}");
     let finding = Finding::new(Code::AmbiguousLink, plan.path(ambiguous.node), message);
     Finding {
         bytes_wasted: plan.bytes_below(ambiguous.node),

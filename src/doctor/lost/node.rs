@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::plan::links::{Resolution, Resolver};
 use crate::plan::{NodeId, NodeKind, Plan};
 
-use super::{Place, Search, way};
+use super::{Evidence, Place, Search, way};
 
 const BIN: &str = "a package.json names it, and npm makes a link in .bin";
 const WORKSPACE: &str = "npm links packages of the project itself";
@@ -81,6 +81,7 @@ fn judge(
         node,
         targets,
         rule,
+        evidence: Evidence::Content,
     })
 }
 

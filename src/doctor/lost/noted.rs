@@ -7,7 +7,7 @@ use crate::plan::edit::{Edit, Edits};
 use crate::plan::links::{Resolution, Resolver};
 use crate::plan::{NodeId, NodeKind};
 
-use super::{LostLink, Place, Search, Stand};
+use super::{Evidence, LostLink, Place, Search, Stand};
 
 const RULE: &str = "it is written down in .bundlecp-links.json";
 
@@ -71,6 +71,7 @@ fn judge(search: &mut Search<'_>, links: Vec<(NodeId, Vec<u8>, Vec<u8>)>) -> Res
                 node,
                 targets: &[(target, edited.origins[led.index()])],
                 rule: RULE,
+                evidence: Evidence::Place,
             })?,
             _ => {}
         }

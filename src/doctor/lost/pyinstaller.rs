@@ -8,7 +8,7 @@ use crate::plan::{NodeId, NodeKind};
 
 use super::super::kind::contents_folders;
 use super::super::subject::Head;
-use super::{Place, Search, way};
+use super::{Evidence, Place, Search, way};
 
 const RULE: &str = "PyInstaller makes a link to a library in a subfolder";
 
@@ -54,6 +54,7 @@ fn find_in(search: &mut Search<'_>, folder: NodeId) -> Result<()> {
             node: top,
             targets: &targets,
             rule: RULE,
+            evidence: Evidence::Content,
         })?;
     }
     Ok(())

@@ -4,7 +4,8 @@
 use crate::error::Result;
 use crate::plan::{NodeId, NodeKind};
 
-use super::{LostLink, Place, Search};
+use super::super::subject::Head;
+use super::{Evidence, LostLink, Place, Search, Stand};
 
 const LIB: &str = "venv makes a link to lib";
 const PYTHON: &str = "venv links the names of the interpreter to one";
@@ -28,6 +29,7 @@ pub(super) fn find(search: &mut Search<'_>) -> Result<()> {
                 node,
                 targets: &[(b"lib".to_vec(), led)],
                 rule: LIB,
+                evidence: Evidence::Place,
             })?;
         }
         if let Some(bin) = plan.child(environment, b"bin") {
@@ -46,6 +48,12 @@ fn interpreters(search: &mut Search<'_>, bin: NodeId, text: &[u8]) -> Result<()>
     if plan.kind(led) != NodeKind::File {
         return Ok(());
     }
+    if let Head::Line(text) = search.subject().head(led)
+        && text.starts_with(b"/")
+    {
+        search.doubt(led, vec![text.clone()], Stand::Stub);
+        return Ok(());
+    }
     let is_interpreter = |node: &NodeId| {
         let rest = plan.name(*node).strip_prefix(b"python");
         rest.is_some_and(|rest| {
@@ -58,13 +66,14 @@ fn interpreters(search: &mut Search<'_>, bin: NodeId, text: &[u8]) -> Result<()>
             node,
             targets: &[(plan.name(led).to_vec(), led)],
             rule: PYTHON,
+            evidence: Evidence::Content,
         })?;
     }
     // The others were links to one that was a link to the system's.
     let is_other = |link: &LostLink| link.dir == bin && link.rule == PYTHON;
     if let Some(home) = value(text, b"home").filter(|_| search.lost.links.iter().any(is_other)) {
         let target = [home, b"/", plan.name(led)].concat();
-        search.doubt(led, vec![target.into()]);
+        search.doubt(led, vec![target.into()], Stand::Copy);
     }
     Ok(())
 }
