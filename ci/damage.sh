@@ -50,7 +50,10 @@ make_npm() {
 }
 
 # make_venv TREE: Python's own.
-make_venv() { "$python" -m venv --without-pip "$1" && echo "own = 1" | tee "$1"/lib/python*/site-packages/own.py; }
+make_venv() {
+    "$python" -m venv --without-pip "$1"
+    cp "$repo/ci/damage/tree.py" "$1"/lib/python*/site-packages/
+}
 
 # mach_o TYPE TEXT, the type in octal: the beginning of a file for macOS, and something to tell it from others.
 mach_o() { printf "\\xcf\\xfa\\xed\\xfe\\7\\0\\0\\1\\3\\0\\0\\0\\$1\\0\\0\\0%048d%s" 0 "$2"; }

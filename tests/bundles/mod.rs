@@ -1,4 +1,5 @@
 //! Bundles as their makers lay them out, and the ways in which they lose their links.
+#![allow(dead_code, reason = "each test file uses a part of this")]
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;

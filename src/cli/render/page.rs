@@ -28,7 +28,7 @@ pub(crate) fn page(shown: &Path, outcome: &Outcome) -> String {
         Some(name) => escape_path(Path::new(name)),
         None => escape_path(shown),
     };
-    let (title, kind) = (escaped(&name), escaped(&outcome.kind.to_string()));
+    let (title, kind) = (escaped(&name), marked(&outcome.kind.to_string()));
     let (verdict, figures) = (verdict(outcome), figures(outcome));
     let (list, data) = (list(outcome), embedded(&data(&name, outcome)));
     let version = env!("CARGO_PKG_VERSION");
