@@ -117,11 +117,13 @@ by_exfat() {
     mountpoint -q "$work/exfat" || { echo "exFAT can't be mounted here"; return 77; }
     cp -rL --preserve=timestamps "$1" "$work/exfat/x" && cp -r "$work/exfat/x" "$2" && rm -rf "$work/exfat/x"
 }
-# A checkout where links can't be made, as on Windows: text files in their places. git keeps no empty folders.
+# A checkout where links can't be made, as on Windows: text files in their places. That git keeps no empty folders isn't
+# what is looked at.
 by_git() {
     (cd "$1" && git init -q "$work/git" && export GIT_DIR=$work/git/.git GIT_WORK_TREE=$1 && git add -Af . &&
         git -c user.name=x -c user.email=x@example.org commit -qm x) &&
-        git -c core.symlinks=false clone -q "$work/git" "$2" && rm -rf "$2/.git"
+        git -c core.symlinks=false clone -q "$work/git" "$2" && rm -rf "$2/.git" &&
+        (cd "$1" && find . -type d -empty) | (cd "$2" && xargs -r mkdir -p)
 }
 by_modes() { cp -a "$1" "$2" && find "$2" -type f -exec chmod a-x {} +; }
 

@@ -25,6 +25,8 @@
 //!   link that became a copy of its target from one that became a text file.
 //! - [`manifest::write`](fn@manifest::write) writes down what a tree is, a line an entry with
 //!   its hash, to be compared later without the tree itself.
+//! - [`doctor::examine`] says what is wrong with a bundle, and which links it has lost on
+//!   its way; [`repair::plan`](fn@repair::plan) and [`repair::apply`] put them back.
 //!
 //! # Examples
 //!

@@ -104,6 +104,37 @@ const DIFFERENCE: &[(&str, Is)] = &[
     ("right", Is::TextOrNull),
 ];
 
+const DOCTOR: &[(&str, Is)] = &[
+    ("findings", Is::Objects),
+    ("bytes_total", Is::Count),
+    ("bytes_saved_by_links", Is::Count),
+    ("bytes_wasted", Is::Count),
+    ("seconds", Is::Number),
+];
+
+const FINDING: &[(&str, Is)] = &[
+    ("code", Is::Text),
+    ("severity", Is::OneOf(&["error", "warning", "note"])),
+    ("path", Is::Text),
+    ("message", Is::Text),
+    ("fix", Is::Text),
+];
+
+#[test]
+fn doctor_names_what_it_found() {
+    let scratch = two_bundles();
+    link(scratch.path("app/dead"), b"nowhere");
+    let ran = bundlecp(scratch.root(), &["doctor", "app", "--json"]);
+    assert_eq!((ran.status, &*ran.stderr), (1, ""));
+    let document = ran.json();
+    assert_fields(&document, DOCTOR);
+    let findings = document["findings"].as_array().unwrap();
+    assert!(!findings.is_empty());
+    for finding in findings {
+        assert_fields(finding, FINDING);
+    }
+}
+
 fn two_bundles() -> Scratch {
     let scratch = Scratch::new();
     build::bundle(&scratch.path("app"));

@@ -358,8 +358,7 @@ fn what_cannot_be_is_one_line() {
     pack_with(&scratch.path("app"), "app.tar.gz", |_| ());
     let whole = std::fs::read(scratch.path("app.tar.gz")).unwrap();
     file(scratch.path("cut.tar.gz"), &whole[..whole.len() - 20]);
-    const HOLDS: &str =
-        "`m`: is a manifest, which holds no contents\nhint: bundlecp verify takes it";
+    const HOLDS: &str = "`m`: is a manifest, which holds no contents\nhint: bundlecp verify and repair --from take it";
     for (arguments, status, says) in [
         (&["manifest", "missing"][..], 5, "`missing`: No such file"),
         (&["manifest", "text"], 4, "read `text`: it is no archive"),

@@ -97,7 +97,8 @@ impl<'i> Recognised<'i> {
 /// The refusal of a manifest where there has to be content.
 pub(crate) fn a_manifest() -> Refusal {
     let cause = "is a manifest, which holds no contents";
-    Refusal::new(ErrorKind::UnknownFormat, cause).with_hint("bundlecp verify takes it")
+    Refusal::new(ErrorKind::UnknownFormat, cause)
+        .with_hint("bundlecp verify and repair --from take it")
 }
 
 /// Opens the archive at `path`.

@@ -27,6 +27,11 @@ fn an_executable_is_an_archive_to_all_other_commands() {
     run(&["verify", "app.run", "app"]);
     run(&["verify", "app.run"]);
     run(&["extract", "app.run", "-C", "out"]);
+    let told = run(&["doctor", "app.run", "--json"]).json();
+    assert_eq!(
+        told["symlinks"],
+        run(&["doctor", "app", "--json"]).json()["symlinks"]
+    );
     run(&["verify", "app", "out/app"]);
     run(&["convert", "app.run", "app.tar.zst"]);
     run(&["verify", "app.tar.zst", "app"]);
