@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Bundles that PyInstaller itself has built, for the scripts that source this; they set $work, a folder of their own.
+# Bundles that PyInstaller itself has built, for the scripts that source this, behind ci/checks.sh.
 #
 # Needs Python 3 and, the first time, package registries. Made for Debian 12.
 #   BUNDLECP_CACHE  keeps the built bundles between runs (default: ~/.cache/bundlecp)
@@ -74,21 +74,12 @@ END
 # ---- setup, with everything costly kept in the cache
 
 install_for_bundles() {
-    local needed=(binutils libegl1 libgl1 libxkbcommon0 libdbus-1-3 libfontconfig1 libglib2.0-0) missing=() name root=
-    command -v dpkg-query >/dev/null || return 0
+    local needed=(binutils libegl1 libgl1 libxkbcommon0 libdbus-1-3 libfontconfig1 libglib2.0-0)
     # Debian's own interpreter comes in parts: PyInstaller needs its shared library, `venv` its bundled pip.
     case $("$python" -c 'import sys; print(sys.base_prefix)') in
         /usr) needed+=(python3-venv "libpython$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')") ;;
     esac
-    for name in "${needed[@]}"; do
-        [ "$(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null)" = installed ] || missing+=("$name")
-    done
-    [ "${#missing[@]}" -gt 0 ] || return 0
-    echo "missing: ${missing[*]}"
-    [ "$(id -u)" -eq 0 ] || root="sudo -n"
-    # Another script may install something too.
-    $root flock "${TMPDIR:-/tmp}/bundlecp-apt.lock" apt-get update -q
-    $root env DEBIAN_FRONTEND=noninteractive flock "${TMPDIR:-/tmp}/bundlecp-apt.lock" apt-get install -qy --no-install-recommends "${missing[@]}"
+    install_packages "${needed[@]}"
 }
 
 # make_bundles FOLDER: the virtual environment and every bundle, in a folder that is renamed afterwards.

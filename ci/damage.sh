@@ -169,7 +169,8 @@ runs_again() {
     local again
     # An environment says where it is, and runs there.
     if [ "$name" = venv ]; then
-        again=$(mv "$whole" "$work/aside" && mv "$broken" "$whole" && program "$name" "$whole" || true)
+        mv "$whole" "$work/aside" && mv "$broken" "$whole"
+        again=$(program "$name" "$whole") || again=
         mv "$whole" "$broken" && mv "$work/aside" "$whole"
     else
         again=$(program "$name" "$broken")

@@ -4,36 +4,17 @@
 # Needs Python 3 and, the first time, package registries; installs the rest by itself. Made for Debian 12.
 #   BUNDLECP        the binary to test (default: the release build of this repository)
 #   BUNDLECP_CACHE, PYTHON: see ci/bundles.sh
-# Prints `ok - …` or `not ok - …` for each check, and ends with `N passed, M failed`; exits 1 if any failed.
+# Prints `ok - …` or `not ok - …` for each check, and ends with `N passed, M failed, K skipped`; exits 1 if any failed.
 set -euo pipefail
 
-repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+script=onefile
 work=$(mktemp -d)
+# shellcheck source=ci/checks.sh
+source "$(dirname "${BASH_SOURCE[0]}")/checks.sh"
 # shellcheck source=ci/bundles.sh
 source "$repo/ci/bundles.sh"
 # shellcheck source=ci/onefile-bundles.sh
 source "$repo/ci/onefile-bundles.sh"
-stage=start
-passed=0
-failed=0
-
-ok() { passed=$((passed + 1)); echo "ok - onefile: $1"; }
-not_ok() { failed=$((failed + 1)); echo "not ok - onefile: $1"; tail -n 20 "$work/log" 2>/dev/null | sed 's/^/# /'; }
-
-# The closing line must appear even when a step before the checks fails, so the trap prints it.
-exec 3>&1
-finish() {
-    trap - EXIT
-    exec 1>&3
-    if [ "$stage" != finished ]; then not_ok "$stage: stopped"; fi
-    rm -rf "$work" ${partial:+"$partial"} || true
-    echo "$passed passed, $failed failed"
-    exit $((failed > 0))
-}
-trap finish EXIT
-
-# check NAME COMMAND...: commands run in an `if`, where errexit is off, so functions given here chain with &&.
-check() { if "${@:2}" >"$work/log" 2>&1; then ok "$1"; else not_ok "$1"; fi; }
 
 # ---- an eye on trees that owes nothing to bundlecp
 
@@ -153,13 +134,7 @@ becomes_a_folder() {
 stage="makes the programs"
 { install_for_bundles && find_or_make_bundles; } >"$work/log" 2>&1
 stage="finds or builds bundlecp"
-if [[ -n ${BUNDLECP:-} ]]; then
-    bundlecp=$(realpath "$BUNDLECP")
-else
-    cargo build --release --manifest-path "$repo/Cargo.toml" --bin bundlecp >"$work/log" 2>&1
-    bundlecp=${CARGO_TARGET_DIR:-$repo/target}/release/bundlecp
-fi
-test -x "$bundlecp"
+find_bundlecp
 stage="runs the programs"
 { unpacks "$entry/onefile" "$work/unpacked" && unpacks "$entry/beside" "$work/unpacked-beside"; } >"$work/log" 2>&1
 

@@ -10,62 +10,20 @@
 # Prints `ok - …` or `not ok - …` for each check, and ends with `N passed, M failed, K skipped`; exits 1 if any failed.
 set -euo pipefail
 
-repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+script=starts
 # Resolved, because the table of mounts is. Another user has to reach what is in it.
 work=$(realpath "$(mktemp -d)")
 chmod 755 "$work"
+# shellcheck source=ci/checks.sh
+source "$(dirname "${BASH_SOURCE[0]}")/checks.sh"
 # shellcheck source=ci/bundles.sh
 source "$repo/ci/bundles.sh"
-stage=start
-passed=0
-failed=0
-skipped=0
-
-ok() { passed=$((passed + 1)); echo "ok - starts: $1"; }
-not_ok() {
-    failed=$((failed + 1))
-    echo "not ok - starts: $1"
-    tail -n 20 "$work/log" 2>/dev/null | cut -c 1-2000 | sed 's/^/# /'
-}
-skip() { skipped=$((skipped + 1)); echo "skipped - starts: $1"; }
-
-# The closing line must appear even when a step before the checks fails, so the trap prints it.
-exec 3>&1
-finish() {
-    trap - EXIT
-    exec 1>&3
-    if [ "$stage" != finished ]; then not_ok "$stage: stopped"; fi
-    rm -rf --one-file-system "$work" ${partial:+"$partial"} || true
-    echo "$passed passed, $failed failed, $skipped skipped"
-    exit $((failed > 0))
-}
-trap finish EXIT
-
-# check NAME COMMAND...: commands run in an `if`, where errexit is off, so functions given here chain with &&. A status of
-# 77 says that it can't be tried here, the last line why.
-check() {
-    local status=0
-    "${@:2}" >"$work/log" 2>&1 || status=$?
-    case $status in
-        0) ok "$1" ;;
-        77) skip "$1: $(tail -n 1 "$work/log")" ;;
-        *) not_ok "$1" ;;
-    esac
-}
 
 # ---- setup
 
 install_for_starts() {
-    local needed=(strace dosfstools exfatprogs exfat-fuse fusefat e2fsprogs util-linux) missing=() name
     install_for_bundles
-    command -v dpkg-query >/dev/null && [ "$(id -u)" -eq 0 ] || return 0
-    for name in "${needed[@]}"; do
-        [ "$(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null)" = installed ] || missing+=("$name")
-    done
-    [ "${#missing[@]}" -gt 0 ] || return 0
-    echo "missing: ${missing[*]}"
-    flock "${TMPDIR:-/tmp}/bundlecp-apt.lock" apt-get update -q
-    DEBIAN_FRONTEND=noninteractive flock "${TMPDIR:-/tmp}/bundlecp-apt.lock" apt-get install -qy --no-install-recommends "${missing[@]}"
+    [ "$(id -u)" -ne 0 ] || install_packages strace dosfstools exfatprogs exfat-fuse fusefat e2fsprogs util-linux
 }
 
 # make_program: a bundle whose arguments say what it does.
@@ -225,19 +183,14 @@ find_or_make_bundles >"$work/log" 2>&1
 onefile=$entry/onefile
 stage="finds or builds bundlecp"
 target=${CARGO_TARGET_DIR:-$repo/target}
-if [ -n "${BUNDLECP:-}" ]; then
-    bundlecp=$(realpath "$BUNDLECP")
-else
-    cargo build --release --manifest-path "$repo/Cargo.toml" --bin bundlecp >"$work/log" 2>&1
-    bundlecp=$target/release/bundlecp
-fi
+find_bundlecp
 if [ -n "${BUNDLECP_STUB:-}" ]; then
     stub=$(realpath "$BUNDLECP_STUB")
 else
     cargo build --profile stub --manifest-path "$repo/Cargo.toml" --bin bundlecp-stub --no-default-features >"$work/log" 2>&1
     stub=$target/stub/bundlecp-stub
 fi
-test -x "$bundlecp" && test -x "$stub"
+test -x "$stub"
 stage=checks
 make_tiny
 for name in stdlib numpy-pillow qt; do

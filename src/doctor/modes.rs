@@ -7,7 +7,7 @@
 
 use std::collections::HashSet;
 
-use crate::plan::links::{Resolution, Resolver};
+use crate::plan::links::Resolver;
 use crate::plan::{NodeId, NodeKind};
 
 use super::finding::{Code, Finding};
@@ -146,18 +146,10 @@ fn named(subject: &Subject<'_>, lost: &Lost) -> HashSet<NodeId> {
         .nodes()
         .filter(|node| plan.kind(*node) == NodeKind::Symlink && is_bin(plan.parent(*node)));
     let mut named: HashSet<NodeId> = links
-        .filter_map(|link| match resolver.resolve(link) {
-            Resolution::Inside(led) => Some(led),
-            Resolution::Dangling | Resolution::Outside | Resolution::Loop => None,
-        })
+        .filter_map(|link| resolver.resolve(link).inside())
         .collect();
     let were = lost.links.iter().filter(|link| is_bin(link.dir));
-    named.extend(
-        were.filter_map(|link| match resolver.lead(link.dir, &link.target) {
-            Resolution::Inside(led) => Some(led),
-            Resolution::Dangling | Resolution::Outside | Resolution::Loop => None,
-        }),
-    );
+    named.extend(were.filter_map(|link| resolver.lead(link.dir, &link.target).inside()));
     named
 }
 

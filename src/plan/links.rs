@@ -27,6 +27,16 @@ pub(crate) enum Resolution {
     Loop,
 }
 
+impl Resolution {
+    /// The node that it leads to, if that is in the tree.
+    pub(crate) fn inside(self) -> Option<NodeId> {
+        match self {
+            Resolution::Inside(led) => Some(led),
+            Resolution::Dangling | Resolution::Outside | Resolution::Loop => None,
+        }
+    }
+}
+
 /// What may be behind a name that isn't in the tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Missing {
@@ -68,6 +78,14 @@ impl<'p> Resolver<'p> {
     /// judged by text: it may be there when the tree is laid over another.
     pub(crate) fn resolve(&mut self, link: NodeId) -> Resolution {
         self.lead(self.plan.parent(link), self.plan.target(link))
+    }
+
+    /// The node that `node` is or leads to, if that is in the tree.
+    pub(crate) fn follow(&mut self, node: NodeId) -> Option<NodeId> {
+        match self.plan.kind(node) {
+            NodeKind::Symlink => self.resolve(node).inside(),
+            NodeKind::Dir | NodeKind::File | NodeKind::Special => Some(node),
+        }
     }
 
     /// Follows what a link in the folder `at` with this target would lead to.

@@ -10,8 +10,8 @@ use crate::doctor::lost::{Likeness, Stand};
 use crate::doctor::subject::Subject;
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::edit::Edited;
-use crate::plan::links::{Resolution, Resolver};
-use crate::plan::{NodeId, NodeKind, Plan};
+use crate::plan::links::Resolver;
+use crate::plan::{NodeId, NodeKind};
 
 use super::Intent;
 
@@ -65,7 +65,6 @@ struct Proof<'p, 's> {
 impl Proof<'_, '_> {
     /// Whether the link that takes the place of `node` reads as that does.
     fn reads_same(&mut self, node: NodeId) -> Result<bool> {
-        let plan = self.likeness.subject.plan();
         let place = self.place(node);
         let Some(place) = place else {
             // It goes with a folder that becomes a link itself, and is compared there.
@@ -74,8 +73,8 @@ impl Proof<'_, '_> {
         let mut seen = HashSet::new();
         let mut pending = vec![(node, place)];
         while let Some((old, new)) = pending.pop() {
-            let old = follow(plan, &mut self.before, old);
-            let new = follow(&self.edited.plan, &mut self.after, new);
+            let old = self.before.follow(old);
+            let new = self.after.follow(new);
             let (Some(old), Some(new)) = (old, new) else {
                 return Ok(false);
             };
@@ -124,16 +123,5 @@ impl Proof<'_, '_> {
             }
             _ => Ok(false),
         }
-    }
-}
-
-/// The node that `node` leads to, if that is in the tree.
-fn follow(plan: &Plan, resolver: &mut Resolver<'_>, node: NodeId) -> Option<NodeId> {
-    if plan.kind(node) != NodeKind::Symlink {
-        return Some(node);
-    }
-    match resolver.resolve(node) {
-        Resolution::Inside(led) => Some(led),
-        Resolution::Dangling | Resolution::Outside | Resolution::Loop => None,
     }
 }

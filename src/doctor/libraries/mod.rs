@@ -10,7 +10,7 @@ mod facts;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::error::Result;
-use crate::plan::links::{Resolution, Resolver};
+use crate::plan::links::Resolver;
 use crate::plan::{NodeId, NodeKind, Plan};
 
 use super::finding::{Code, Finding};
@@ -262,10 +262,7 @@ impl<'s> Search<'s> {
         if rest.is_empty() {
             return Some(from);
         }
-        match self.resolver.lead(from, rest) {
-            Resolution::Inside(led) => Some(led),
-            Resolution::Dangling | Resolution::Outside | Resolution::Loop => None,
-        }
+        self.resolver.lead(from, rest).inside()
     }
 
     /// Whether what `node` needs is where anything in the bundle looks for it, or none of

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::error::Result;
-use crate::plan::links::{Resolution, Resolver};
+use crate::plan::links::Resolver;
 use crate::plan::{NodeId, NodeKind};
 
 use super::super::subject::{Files, Subject};
@@ -111,7 +111,7 @@ fn pairs(
     let mut seen = HashSet::new();
     let mut pending = vec![(copy, original)];
     while let Some((a, b)) = pending.pop() {
-        let (a, b) = (follow(subject, resolver, a)?, follow(subject, resolver, b)?);
+        let (a, b) = (resolver.follow(a)?, resolver.follow(b)?);
         if a == b || !seen.insert((a, b)) {
             continue;
         }
@@ -140,15 +140,4 @@ fn pairs(
         }
     }
     Some(pairs)
-}
-
-/// The node that `node` leads to, if that is in the tree.
-fn follow(subject: &Subject<'_>, resolver: &mut Resolver<'_>, node: NodeId) -> Option<NodeId> {
-    if subject.plan().kind(node) != NodeKind::Symlink {
-        return Some(node);
-    }
-    match resolver.resolve(node) {
-        Resolution::Inside(led) => Some(led),
-        Resolution::Dangling | Resolution::Outside | Resolution::Loop => None,
-    }
 }

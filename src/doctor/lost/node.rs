@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::Value;
 
 use crate::error::Result;
-use crate::plan::links::{Resolution, Resolver};
+use crate::plan::links::Resolver;
 use crate::plan::{NodeId, NodeKind, Plan};
 
 use super::{Evidence, Place, Search, way};
@@ -184,13 +184,7 @@ fn programs(search: &mut Search<'_>, folder: NodeId) -> Result<()> {
 }
 
 fn folder_of(plan: &Plan, resolver: &mut Resolver<'_>, place: NodeId) -> Option<NodeId> {
-    let led = match plan.kind(place) {
-        NodeKind::Symlink => match resolver.resolve(place) {
-            Resolution::Inside(led) => led,
-            Resolution::Dangling | Resolution::Outside | Resolution::Loop => return None,
-        },
-        NodeKind::Dir | NodeKind::File | NodeKind::Special => place,
-    };
+    let led = resolver.follow(place)?;
     (plan.kind(led) == NodeKind::Dir).then_some(led)
 }
 
