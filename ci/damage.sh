@@ -110,6 +110,7 @@ by_zipfile() {
 by_copytree() { "$python" -c 'import shutil, sys; shutil.copytree(*sys.argv[1:])' "$1" "$2"; }
 by_cp() { cp -rL "$1" "$2"; }
 by_7z() {
+    [ -x "$sevenzip" ] || { echo "7-Zip can't be downloaded"; return 77; }
     (cd "${1%/*}" && "$sevenzip" a -bso0 -bd -mx1 "$work/x.7z" "${1##*/}") &&
         "$sevenzip" x -bso0 -bd -o"$work/un" "$work/x.7z" && arrived "$2"
 }
@@ -229,7 +230,8 @@ install_for_bundles >"$work/log" 2>&1
 install_packages zip unzip git exfatprogs exfat-fuse >"$work/log" 2>&1
 # Its package and the older p7zip, which other scripts use, exclude each other.
 mkdir "$work/7zip"
-(cd "$work/7zip" && apt-get download -q 7zip && dpkg-deb -x 7zip_*.deb .) >"$work/log" 2>&1
+(cd "$work/7zip" && { apt-get download -q 7zip || { apt-get update -q && apt-get download -q 7zip; }; } &&
+    dpkg-deb -x 7zip_*.deb .) >"$work/log" 2>&1 || true
 sevenzip=$work/7zip/usr/bin/7zz
 stage="builds the bundles"
 find_or_make_bundles >"$work/log" 2>&1
