@@ -74,6 +74,14 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// How many findings of this severity there are.
+    pub fn count(&self, severity: Severity) -> u64 {
+        let findings = self.findings.iter();
+        findings
+            .filter(|finding| finding.severity == severity)
+            .count() as u64
+    }
+
     /// Whether something was found that is more than worth knowing.
     pub fn has_problems(&self) -> bool {
         self.findings

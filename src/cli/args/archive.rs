@@ -6,7 +6,7 @@ use bundlecp::pack::Format;
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum, ValueHint};
 
-use super::{OnNoSymlinks, OutputArgs, Sync};
+use super::{JobsArgs, OnNoSymlinks, OutputArgs, Sync};
 
 pub(super) const PACK_HELP: &str = "\
 The format follows from FILE's ending: .tar, .tar.gz (.tgz), .tar.bz2 (.tbz2),
@@ -114,9 +114,8 @@ pub(crate) struct PackArgs {
     #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
     pub sync: Sync,
 
-    /// How many threads work [default: one a core]
-    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub jobs: Option<u16>,
+    #[command(flatten)]
+    pub jobs: JobsArgs,
 
     /// Check everything and write nothing
     #[arg(short = 'n', long)]
@@ -204,9 +203,8 @@ pub(crate) struct ExtractArgs {
     #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
     pub sync: Sync,
 
-    /// How many threads work [default: one a core]
-    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub jobs: Option<u16>,
+    #[command(flatten)]
+    pub jobs: JobsArgs,
 
     /// Check everything and write nothing
     #[arg(short = 'n', long)]

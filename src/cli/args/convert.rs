@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueHint};
 
 use super::archive::{ArchiveFormat, size};
-use super::{OutputArgs, Profile, Sync, ZipMethod};
+use super::{JobsArgs, OutputArgs, Profile, Sync, ZipMethod};
 
 pub(super) const HELP: &str = "\
 IN's format is found by its content, as in extract; OUT's follows from its ending, as in pack. Members
@@ -91,9 +91,8 @@ pub(crate) struct ConvertArgs {
     #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
     pub sync: Sync,
 
-    /// How many threads work [default: one a core]
-    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub jobs: Option<u16>,
+    #[command(flatten)]
+    pub jobs: JobsArgs,
 
     /// Check all members and write nothing
     #[arg(short = 'n', long)]

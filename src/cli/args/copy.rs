@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum, ValueHint};
 
-use super::{OnNoSymlinks, OutputArgs, Sync};
+use super::{JobsArgs, OnNoSymlinks, OutputArgs, Sync};
 
 pub(super) const HELP: &str = "\
 Like `cp -a`, every copy keeps links byte for byte, modes, times to the nanosecond,
@@ -99,9 +99,8 @@ pub(crate) struct CopyArgs {
     #[arg(long, value_name = "GLOB")]
     pub exclude: Vec<String>,
 
-    /// How many threads work [default: one a core]
-    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub jobs: Option<u16>,
+    #[command(flatten)]
+    pub jobs: JobsArgs,
 
     #[command(flatten)]
     pub output: OutputArgs,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum, ValueHint};
 
-use super::OutputArgs;
+use super::{JobsArgs, OutputArgs};
 
 pub(super) const HELP: &str = "\
 Finds links that became copies or text files, by the rules of what made them: PyInstaller,
@@ -53,9 +53,8 @@ pub(crate) struct DoctorArgs {
     )]
     pub replace: bool,
 
-    /// How many threads work [default: one a core]
-    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub jobs: Option<u16>,
+    #[command(flatten)]
+    pub jobs: JobsArgs,
 
     #[command(flatten)]
     pub output: OutputArgs,

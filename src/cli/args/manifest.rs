@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
 
-use super::{OutputArgs, Sync};
+use super::{JobsArgs, OutputArgs, Sync};
 
 pub(super) const HELP: &str = "\
 A line of JSON for each entry, sorted by path: kind, size, mode, time, link target, user
@@ -43,9 +43,8 @@ pub(crate) struct ManifestArgs {
     #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
     pub sync: Sync,
 
-    /// How many threads work [default: one a core]
-    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub jobs: Option<u16>,
+    #[command(flatten)]
+    pub jobs: JobsArgs,
 
     #[command(flatten)]
     pub output: OutputArgs,

@@ -163,12 +163,25 @@ pub(crate) struct VerifyArgs {
     #[arg(long, value_name = "KIND", value_delimiter = ',')]
     pub ignore: Vec<String>,
 
-    /// How many threads work [default: one a core]
-    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub jobs: Option<u16>,
+    #[command(flatten)]
+    pub jobs: JobsArgs,
 
     #[command(flatten)]
     pub output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct JobsArgs {
+    /// How many threads work [default: one a core]
+    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub jobs: Option<u16>,
+}
+
+impl JobsArgs {
+    /// The number as the library takes it.
+    pub(crate) fn count(&self) -> Option<usize> {
+        self.jobs.map(usize::from)
+    }
 }
 
 #[derive(Debug, Args)]

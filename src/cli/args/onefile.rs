@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueHint};
 
 use super::archive::size;
-use super::{OutputArgs, Profile, Sync};
+use super::{JobsArgs, OutputArgs, Profile, Sync};
 
 pub(super) const ONEFILE_HELP: &str = "\
 FILE is the stub, a small program, followed by the folder as a .bcp. Its first start
@@ -103,9 +103,8 @@ pub(crate) struct OnefileArgs {
     #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
     pub sync: Sync,
 
-    /// How many threads work [default: one a core]
-    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub jobs: Option<u16>,
+    #[command(flatten)]
+    pub jobs: JobsArgs,
 
     /// Find out and check everything, and write nothing
     #[arg(short = 'n', long)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
 
-use super::{OutputArgs, Sync};
+use super::{JobsArgs, OutputArgs, Sync};
 
 pub(super) const HELP: &str = "\
 Without --apply it only says what it would do. With it, the repaired folder is made beside
@@ -46,9 +46,8 @@ pub(crate) struct RepairArgs {
     #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
     pub sync: Sync,
 
-    /// How many threads work [default: one a core]
-    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub jobs: Option<u16>,
+    #[command(flatten)]
+    pub jobs: JobsArgs,
 
     #[command(flatten)]
     pub output: OutputArgs,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use bundlecp::doctor::{BundleKind, Finding, Outcome, Severity};
+use bundlecp::doctor::{Finding, Outcome, Severity};
 use bundlecp::escape_path;
 use indicatif::HumanBytes;
 use serde_json::{Value, json};
@@ -34,12 +34,8 @@ impl Diagnosis<'_> {
             counts(outcome.files, outcome.dirs, outcome.symlinks, 0),
             sizes(outcome)
         );
-        let mut at = 0;
-        while let Some(first) = outcome.findings.get(at) {
-            let of_code = outcome.findings[at..].iter();
-            let count = of_code.take_while(|found| found.code == first.code).count();
-            self.group(&mut text, &outcome.findings[at..at + count]);
-            at += count;
+        for findings in outcome.findings.chunk_by(|a, b| a.code == b.code) {
+            self.group(&mut text, findings);
         }
         text.push('\n');
         text += &self.sum(outcome);
@@ -116,13 +112,11 @@ impl Diagnosis<'_> {
     fn sum(&self, outcome: &Outcome) -> String {
         let seconds = outcome.duration.as_secs_f64();
         let counted = |severity: Severity| {
-            let is_of_severity = |finding: &&Finding| finding.severity == severity;
-            let count = outcome.findings.iter().filter(is_of_severity).count() as u64;
+            let count = outcome.count(severity);
             let words = counted(count, severity.name());
             (count > 0).then(|| self.painted(paint(severity), &words))
         };
-        let all = [Severity::Error, Severity::Warning, Severity::Note];
-        let found: Vec<String> = all.into_iter().filter_map(counted).collect();
+        let found: Vec<String> = Severity::ALL.into_iter().filter_map(counted).collect();
         match found.is_empty() {
             true => format!("nothing is wrong, looked for in {seconds:.2} s\n"),
             false => format!("{} found in {seconds:.2} s\n", found.join(", ")),
@@ -161,7 +155,7 @@ fn sizes(outcome: &Outcome) -> String {
 /// The JSON document of an examination.
 pub(crate) fn diagnosed_json(outcome: &Outcome) -> Value {
     json!({
-        "bundle": bundle(&outcome.kind),
+        "bundle": outcome.kind,
         "findings": outcome.findings,
         "files": outcome.files,
         "dirs": outcome.dirs,
@@ -172,8 +166,4 @@ pub(crate) fn diagnosed_json(outcome: &Outcome) -> Value {
         "bytes_repairable": outcome.bytes_repairable,
         "seconds": outcome.duration.as_secs_f64(),
     })
-}
-
-fn bundle(kind: &BundleKind) -> Value {
-    serde_json::to_value(kind).unwrap_or_default()
 }

@@ -75,13 +75,10 @@ pub(crate) fn page(shown: &Path, outcome: &Outcome) -> String {
 
 fn verdict(outcome: &Outcome) -> String {
     let mut words = Vec::new();
-    for severity in [Severity::Error, Severity::Warning, Severity::Note] {
-        let of_severity = outcome.findings.iter();
-        let count = of_severity
-            .filter(|found| found.severity == severity)
-            .count();
+    for severity in Severity::ALL {
+        let count = outcome.count(severity);
         if count > 0 {
-            let (name, counted) = (severity.name(), counted(count as u64, severity.name()));
+            let (name, counted) = (severity.name(), counted(count, severity.name()));
             words.push(format!("<b class=\"{name}\">{counted}</b>"));
         }
     }
@@ -124,7 +121,7 @@ fn list(outcome: &Outcome) -> String {
     }
     let mut text = String::from("<h2>Findings</h2>\n<div class=\"filter\">");
     text += "<input type=\"search\" id=\"words\" placeholder=\"Filter by path or words\" aria-label=\"Filter\">";
-    for severity in [Severity::Error, Severity::Warning, Severity::Note] {
+    for severity in Severity::ALL {
         let name = severity.name();
         let _ = write!(
             text,

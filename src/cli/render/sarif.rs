@@ -4,7 +4,6 @@
 //! named on the command line, as it was named: a relative path stays relative.
 
 use std::fmt::Write as _;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use bundlecp::doctor::{Code, Finding, Outcome};
@@ -75,7 +74,7 @@ fn address(shown: &Path, finding: &Finding) -> String {
         false => String::new(),
     };
     let whole = shown.join(finding.path.to_path_buf());
-    for byte in whole.as_os_str().as_bytes() {
+    for byte in whole.as_os_str().as_encoded_bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'.' | b'_' | b'~' => {
                 address.push(char::from(*byte));

@@ -92,7 +92,7 @@ fn convert_options(arguments: &ConvertArgs, to_pipe: bool) -> Result<convert::Op
     options.ownership = options::ownership(arguments.preserve_owner);
     options.existing = options::existing(arguments.replace, false);
     options.sync = options::sync(arguments.sync);
-    options.jobs = arguments.jobs.map(usize::from);
+    options.jobs = arguments.jobs.count();
     // Beside a file it needs no folder of its own.
     options.scratch = to_pipe.then(std::env::temp_dir);
     options.dry_run = arguments.dry_run;

@@ -79,7 +79,7 @@ fn copy_options(arguments: &CopyArgs, rule: DestinationRule) -> Result<copy::Opt
         let globs = globs("exclude", &arguments.exclude)?;
         options.exclude = Some(Box::new(move |path: &Path| globs.is_match(path)));
     }
-    options.jobs = arguments.jobs.map(usize::from);
+    options.jobs = arguments.jobs.count();
     options.dry_run = arguments.dry_run;
     options.list_entries = arguments.output.verbose && !arguments.output.json;
     Ok(options)

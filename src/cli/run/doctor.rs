@@ -1,11 +1,11 @@
 //! `doctor`: what is wrong with a bundle, as text, JSON, SARIF or a page.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
 use bundlecp::doctor::{self, Options, Report};
 
 use super::{FOUND, Failure, options, or_interrupted, print_json, progress, unless_closed};
-use crate::cli::args::{DoctorArgs, ReportFormat, When};
+use crate::cli::args::{DoctorArgs, ReportFormat};
 use crate::cli::bar::Bar;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::render;
@@ -14,7 +14,7 @@ pub(super) fn run(arguments: &DoctorArgs) -> Result<u8, Failure> {
     let mut options = Options::default();
     options.scratch = Some(std::env::temp_dir());
     options.list_entries = arguments.html.is_some();
-    options.jobs = arguments.jobs.map(usize::from);
+    options.jobs = arguments.jobs.count();
     let existing = options::existing(arguments.replace, false);
     let page = arguments.html.as_deref();
     // Whether there may be such a file is known before anything is read.
@@ -31,18 +31,13 @@ pub(super) fn run(arguments: &DoctorArgs) -> Result<u8, Failure> {
             let _ = writeln!(io::stderr(), "bundlecp: note: {note}");
         }
     }
-    let color = match output.color {
-        When::Auto => io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
-        When::Always => true,
-        When::Never => false,
-    };
     unless_closed(match (arguments.format, output.json, output.quiet) {
         (ReportFormat::Json, ..) | (_, true, _) => print_json(&render::diagnosed_json(&outcome)),
         (ReportFormat::Sarif, ..) => print_json(&render::sarif(&arguments.source, &outcome)),
         (ReportFormat::Text, false, false) => {
             let style = render::Diagnosis {
                 shown: &arguments.source,
-                color,
+                color: super::is_colored(output),
                 is_whole: output.verbose,
             };
             write!(io::stdout(), "{}", style.text(&outcome))

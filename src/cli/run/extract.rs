@@ -93,7 +93,7 @@ fn extract_options(arguments: &ExtractArgs) -> Result<extract::Options, Failure>
         args::Sharing::Never => Sharing::Never,
     };
     options.sync = options::sync(arguments.sync);
-    options.jobs = arguments.jobs.map(usize::from);
+    options.jobs = arguments.jobs.count();
     options.dry_run = arguments.dry_run;
     options.list_entries = arguments.output.verbose && !arguments.output.json;
     Ok(options)

@@ -27,7 +27,7 @@ pub(super) fn run(arguments: &ManifestArgs) -> Result<u8, Failure> {
     options.special_files = options::special_files(arguments.skip_special);
     options.existing = options::existing(arguments.replace, false);
     options.sync = options::sync(arguments.sync);
-    options.jobs = arguments.jobs.map(usize::from);
+    options.jobs = arguments.jobs.count();
     let interrupt = Interrupt::listen()?;
     let bar = Bar::new(progress(output), interrupt.clone());
     let source = match is_dash(&arguments.source) {

@@ -102,6 +102,15 @@ fn progress(output: &OutputArgs) -> When {
     }
 }
 
+/// Whether standard output gets colours.
+fn is_colored(output: &OutputArgs) -> bool {
+    match output.color {
+        When::Auto => io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
+        When::Always => true,
+        When::Never => false,
+    }
+}
+
 /// A terminal has no archive to read.
 fn check_standard_input(command: &str) -> Result<(), Failure> {
     match io::stdin().is_terminal() {

@@ -76,7 +76,7 @@ fn pack_options(arguments: &PackArgs) -> Result<pack::Options, Failure> {
         options.exclude = Some(Box::new(move |path: &Path| globs.is_match(path)));
     }
     options.latest = options::latest()?;
-    options.jobs = arguments.jobs.map(usize::from);
+    options.jobs = arguments.jobs.count();
     options.dry_run = arguments.dry_run;
     options.list_entries = arguments.output.verbose && !arguments.output.json;
     Ok(options)

@@ -14,7 +14,7 @@ pub(super) fn run(arguments: &RepairArgs) -> Result<u8, Failure> {
     let mut options = Options::default();
     options.from = arguments.from.clone();
     options.sync = options::sync(arguments.sync);
-    options.jobs = arguments.jobs.map(usize::from);
+    options.jobs = arguments.jobs.count();
     let output = &arguments.output;
     let interrupt = Interrupt::listen()?;
     let bar = Bar::new(progress(output), interrupt.clone());

@@ -1,6 +1,6 @@
 //! `verify`: the differences between two trees.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use bundlecp::onefile::cache::{self, Verified};
@@ -8,7 +8,7 @@ use bundlecp::onefile::{Environment, locate};
 use bundlecp::verify::{self, DifferenceKind, Tree};
 
 use super::{FOUND, Failure, escaped, or_interrupted, print_json, progress, unless_closed};
-use crate::cli::args::{VerifyArgs, When};
+use crate::cli::args::VerifyArgs;
 use crate::cli::bar::Bar;
 use crate::cli::input::{self, STANDARD_INPUT};
 use crate::cli::interrupt::Interrupt;
@@ -16,7 +16,7 @@ use crate::cli::render;
 
 pub(super) fn run(arguments: &VerifyArgs) -> Result<u8, Failure> {
     let mut options = verify::Options::default();
-    options.jobs = arguments.jobs.map(usize::from);
+    options.jobs = arguments.jobs.count();
     for name in &arguments.ignore {
         let kind = DifferenceKind::ALL
             .into_iter()
@@ -54,11 +54,7 @@ pub(super) fn run(arguments: &VerifyArgs) -> Result<u8, Failure> {
     let outcome = verify::verify_trees(left, right, &options, &bar);
     bar.clear();
     let outcome = outcome.map_err(|error| or_interrupted(error, &interrupt))?;
-    let color = match output.color {
-        When::Auto => io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
-        When::Always => true,
-        When::Never => false,
-    };
+    let color = super::is_colored(output);
     unless_closed(match (output.json, output.quiet) {
         (true, _) => print_json(&render::verified_json(&outcome)),
         (false, false) => write!(io::stdout(), "{}", render::verified(&outcome, color)),
