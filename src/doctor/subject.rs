@@ -7,6 +7,9 @@
 use std::fs::File;
 use std::path::Path;
 
+use object::read::elf::{FileHeader, ProgramHeader};
+use object::{Endianness, FileKind, elf};
+
 use crate::error::{Error, Result};
 use crate::plan::{NodeId, NodeKind, Plan};
 use crate::pool::{self, Queue};
@@ -245,36 +248,31 @@ fn line(bytes: &[u8]) -> Head {
     }
 }
 
-/// What an ELF file is, by its type and whether it names an interpreter.
+/// What an ELF file is that begins with `bytes`.
 fn elf_use(bytes: &[u8]) -> Use {
-    let (is_wide, is_little) = (bytes.get(4) == Some(&2), bytes.get(5) == Some(&1));
-    let number = |at: usize, size: usize| -> Option<u64> {
-        let field = bytes.get(at..at.checked_add(size)?)?;
-        let add = |sum: u64, byte: &u8| sum << 8 | u64::from(*byte);
-        Some(match is_little {
-            true => field.iter().rev().fold(0, add),
-            false => field.iter().fold(0, add),
-        })
+    let used = match FileKind::parse(bytes) {
+        Ok(FileKind::Elf32) => elf_use_of::<elf::FileHeader32<Endianness>>(bytes),
+        Ok(FileKind::Elf64) => elf_use_of::<elf::FileHeader64<Endianness>>(bytes),
+        _ => None,
     };
-    let (phoff, phentsize, phnum) = match is_wide {
-        true => (number(32, 8), number(54, 2), number(56, 2)),
-        false => (number(28, 4), number(42, 2), number(44, 2)),
+    used.unwrap_or(Use::Other)
+}
+
+/// The same by its type, and by whether it names an interpreter.
+fn elf_use_of<H: FileHeader<Endian = Endianness>>(bytes: &[u8]) -> Option<Use> {
+    let header = H::parse(bytes).ok()?;
+    let endian = header.endian().ok()?;
+    let is_interpreter = |segment: &H::ProgramHeader| segment.p_type(endian) == elf::PT_INTERP;
+    let is_interpreted = || {
+        let segments = header.program_headers(endian, bytes);
+        segments.is_ok_and(|segments| segments.iter().any(is_interpreter))
     };
-    let interpreted = || {
-        let (start, size, count) = (phoff?, phentsize?, phnum?);
-        let mut headers = (0..count).map(|header| start.checked_add(header * size));
-        let is_interpreter = |at: Option<u64>| {
-            let at = at.and_then(|at| usize::try_from(at).ok());
-            at.and_then(|at| number(at, 4)) == Some(3)
-        };
-        Some(headers.any(is_interpreter))
-    };
-    match number(16, 2) {
-        Some(2) => Use::Program,
-        Some(3) if interpreted() == Some(true) => Use::Program,
-        Some(3) => Use::Library,
+    Some(match header.e_type(endian) {
+        elf::ET_EXEC => Use::Program,
+        elf::ET_DYN if is_interpreted() => Use::Program,
+        elf::ET_DYN => Use::Library,
         _ => Use::Other,
-    }
+    })
 }
 
 /// What a Mach-O file of this type is: MH_EXECUTE, MH_DYLIB and MH_BUNDLE.
