@@ -25,6 +25,14 @@ pub(crate) fn serialize_bytes<S: Serializer>(
     map.end()
 }
 
+/// The bytes that [`serialize_bytes`] writes so; `None` if the exact ones are no base64.
+pub(crate) fn bytes(text: &str, base64: Option<&str>) -> Option<Vec<u8>> {
+    match base64 {
+        None => Some(text.as_bytes().to_vec()),
+        Some(base64) => STANDARD.decode(base64).ok(),
+    }
+}
+
 /// A time as RFC 3339 writes it, with nanoseconds, in UTC.
 pub(crate) fn rfc3339(time: Timestamp) -> String {
     match jiff::Timestamp::new(time.secs, time.nanos.cast_signed()) {

@@ -3,11 +3,9 @@
 
 use std::collections::HashMap;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use crate::json::rfc3339;
+use crate::json::{self, rfc3339};
 use crate::path::{LinkTarget, RelPath};
 use crate::plan::links::{Resolution, Resolver};
 use crate::plan::{NodeId, NodeKind, Plan};
@@ -42,10 +40,8 @@ struct Link {
 /// Writes down every link of `plan`. `times` says when each was made.
 pub(crate) fn document(plan: &Plan, times: &HashMap<NodeId, Timestamp>) -> Vec<u8> {
     let mut resolver = Resolver::new(plan);
-    let is_link = |node: &NodeId| plan.kind(*node) == NodeKind::Symlink;
     let mut links: Vec<Link> = plan
-        .nodes()
-        .filter(is_link)
+        .symlinks()
         .map(|node| Link {
             path: plan.path(node),
             target: LinkTarget::new(plan.target(node)),
@@ -85,13 +81,10 @@ pub(crate) fn read(document: &[u8]) -> Option<Vec<(Vec<u8>, Vec<u8>)>> {
     if document.format != FORMAT || document.version != VERSION {
         return None;
     }
-    let bytes = |text: String, base64: Option<String>| match base64 {
-        Some(base64) => STANDARD.decode(base64).ok(),
-        None => Some(text.into_bytes()),
-    };
     let links = document.links.into_iter().map(|link| {
-        let path = bytes(link.path, link.path_base64)?;
-        Some((path, bytes(link.target, link.target_base64)?))
+        let path = json::bytes(&link.path, link.path_base64.as_deref())?;
+        let target = json::bytes(&link.target, link.target_base64.as_deref())?;
+        Some((path, target))
     });
     links.collect()
 }

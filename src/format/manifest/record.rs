@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::entry::{Member, MemberKind};
 use crate::error::Refusal;
+use crate::json;
 
 use super::time::{self, Precision};
 use super::{hex, not_canonical, parse_hash, read_line, write_line};
@@ -209,8 +210,5 @@ fn text(bytes: &[u8]) -> (String, Option<String>) {
 
 /// The bytes that [`text`] writes so.
 fn raw(text: &str, base64: Option<&str>) -> Result<Vec<u8>, Refusal> {
-    match base64 {
-        None => Ok(text.as_bytes().to_vec()),
-        Some(base64) => STANDARD.decode(base64).map_err(|_| not_canonical()),
-    }
+    json::bytes(text, base64).ok_or_else(not_canonical)
 }
