@@ -13,11 +13,7 @@ use bundlecp::doctor::{self, BundleKind, Code, Severity};
 use bundlecp::{Silent, repair};
 use bundles::{ALL, Damage, damage, elf, links, program};
 use common::build::{file, folder, link, mode};
-use common::{Scratch, bundlecp, names};
-
-fn examine(path: &Path) -> doctor::Outcome {
-    doctor::examine(path, &doctor::Options::default(), &Silent).unwrap()
-}
+use common::{Scratch, bundlecp, examine, names};
 
 /// Codes and paths of what was found.
 fn found(path: &Path) -> Vec<(Code, String)> {

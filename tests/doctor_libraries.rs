@@ -6,14 +6,13 @@ mod common;
 
 use std::path::Path;
 
-use bundlecp::Silent;
 use bundlecp::doctor::{self, Code};
-use common::Scratch;
 use common::build::{file, folder, hard_link, link, mode};
+use common::{Scratch, examine};
 
 /// Codes, paths, messages and wasted bytes of what was found.
 fn found(path: &Path) -> Vec<(Code, String, String, u64)> {
-    let outcome = doctor::examine(path, &doctor::Options::default(), &Silent).unwrap();
+    let outcome = examine(path);
     let findings = outcome.findings.into_iter();
     findings
         .map(|found| {
@@ -347,7 +346,7 @@ fn damaged_files_tell_nothing_and_break_nothing() {
             file(app.join(format!("{count}-cut")), &whole[..at]);
         }
     }
-    let outcome = doctor::examine(&app, &doctor::Options::default(), &Silent).unwrap();
+    let outcome = examine(&app);
     let is_missing = |found: &doctor::Finding| found.code == Code::MissingLibrary;
     assert!(!outcome.findings.iter().any(is_missing));
 }

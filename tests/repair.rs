@@ -17,11 +17,7 @@ use bundlecp::{ErrorKind, Silent, manifest, pack};
 use bundles::{ALL, Damage, damage, links};
 use common::build::{self, file, folder, hard_link, link, mode};
 use common::snapshot::Snapshot;
-use common::{Scratch, bundlecp, names};
-
-fn examine(path: &Path) -> doctor::Outcome {
-    doctor::examine(path, &doctor::Options::default(), &Silent).unwrap()
-}
+use common::{Scratch, bundlecp, examine, names};
 
 fn plan_from(dir: &Path, from: Option<&Path>) -> repair::Plan {
     let mut options = repair::Options::default();

@@ -10,10 +10,10 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
+use bundlecp::Silent;
 use bundlecp::repair::{self, ChangeKind, Plan};
-use bundlecp::{Silent, doctor};
 use common::random;
-use common::{Scratch, names};
+use common::{Scratch, examine, names};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -248,6 +248,6 @@ proptest! {
             prop_assert!(round < 8, "{:#?}", again.changes);
             repair::apply(again, &options, &Silent).unwrap();
         }
-        doctor::examine(&root, &doctor::Options::default(), &Silent).unwrap();
+        examine(&root);
     }
 }

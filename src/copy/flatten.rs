@@ -110,16 +110,8 @@ fn replace(
 
 /// Whether `real` is the folder that `target` is a copy of, or one above it.
 fn is_above(flattened: &Mapped, target: NodeId, real: NodeId) -> bool {
-    let mut at = target;
-    loop {
-        if flattened.origins[at.index()] == real {
-            return true;
-        }
-        if at == NodeId::ROOT {
-            return false;
-        }
-        at = flattened.plan.parent(at);
-    }
+    let is_copy = |node: NodeId| flattened.origins[node.index()] == real;
+    is_copy(target) || flattened.plan.above(target).any(is_copy)
 }
 
 #[cfg(test)]

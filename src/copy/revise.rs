@@ -9,7 +9,7 @@ use crate::dest::deliver::deliver;
 use crate::dest::publish::Existing;
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::edit::Edits;
-use crate::plan::{NodeId, NodeKind, Plan};
+use crate::plan::{NodeId, Plan};
 use crate::progress::Progress;
 use crate::scan::Totals;
 use crate::sys::{self, Dir};
@@ -54,8 +54,7 @@ pub(crate) fn revise(
         }
     }
     let mut totals = revision.totals;
-    let is_link = |node: &NodeId| mapped.plan.kind(*node) == NodeKind::Symlink;
-    totals.symlinks = mapped.plan.nodes().filter(is_link).count() as u64;
+    totals.symlinks = mapped.plan.symlinks().count() as u64;
     let mut outcome = Outcome::default();
     let parent = target.parent_path.clone();
     let prepared = Prepared::revised(target, revision.plan, totals, mapped);

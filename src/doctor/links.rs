@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use crate::path::LinkTarget;
-use crate::plan::edit::{Edit, Edits};
+use crate::plan::edit::Edits;
 use crate::plan::links::{Resolution, Resolver};
-use crate::plan::{NodeId, NodeKind, Plan};
+use crate::plan::{NodeId, Plan};
 
 use super::finding::{Code, Finding};
 use super::kind::BundleKind;
@@ -21,15 +21,13 @@ pub(super) fn check(subject: &Subject<'_>, kind: &BundleKind, lost: &Lost) -> Ve
     let plan = subject.plan();
     let mut edits = Edits::default();
     for link in &lost.links {
-        let edit = Edit::Link(link.target.clone(), None);
-        edits.set(link.dir, link.name.clone(), edit);
+        edits.link(link.dir, &link.name, &link.target);
     }
     // Too many names for a plan: then as they are.
     let edited = edits.apply(plan).ok();
     let plan = edited.as_ref().map_or(plan, |edited| &edited.plan);
     let mut resolver = Resolver::new(plan);
-    let is_link = |node: &NodeId| plan.kind(*node) == NodeKind::Symlink;
-    let links = plan.nodes().filter(is_link);
+    let links = plan.symlinks();
     let found = links.filter_map(|link| judge(plan, &mut resolver, link, kind));
     found.collect()
 }
@@ -97,10 +95,9 @@ pub(super) fn saved(subject: &Subject<'_>) -> u64 {
     let plan = subject.plan();
     let mut resolver = Resolver::new(plan);
     let mut sizes: HashMap<NodeId, u64> = HashMap::new();
-    let is_link = |node: &NodeId| plan.kind(*node) == NodeKind::Symlink;
     let mut saved = 0_u64;
-    for link in plan.nodes().filter(is_link) {
-        if let Resolution::Inside(led) = resolver.resolve(link) {
+    for link in plan.symlinks() {
+        if let Some(led) = resolver.follow(link) {
             let size = sizes.entry(led).or_insert_with(|| plan.bytes_below(led));
             saved = saved.saturating_add(*size);
         }

@@ -7,8 +7,8 @@
 
 use std::collections::HashSet;
 
+use crate::plan::NodeId;
 use crate::plan::links::Resolver;
-use crate::plan::{NodeId, NodeKind};
 
 use super::finding::{Code, Finding};
 use super::kind::{self, BundleKind};
@@ -142,9 +142,7 @@ fn named(subject: &Subject<'_>, lost: &Lost) -> HashSet<NodeId> {
     let plan = subject.plan();
     let mut resolver = Resolver::new(plan);
     let is_bin = |dir: NodeId| plan.name(dir) == b".bin";
-    let links = plan
-        .nodes()
-        .filter(|node| plan.kind(*node) == NodeKind::Symlink && is_bin(plan.parent(*node)));
+    let links = plan.symlinks().filter(|link| is_bin(plan.parent(*link)));
     let mut named: HashSet<NodeId> = links
         .filter_map(|link| resolver.resolve(link).inside())
         .collect();
@@ -161,12 +159,6 @@ fn is_library(name: &[u8]) -> bool {
 /// Whether it is a program's debug information, which begins as the program does.
 fn is_debug(subject: &Subject<'_>, node: NodeId) -> bool {
     let plan = subject.plan();
-    let mut above = plan.parent(node);
-    while above != NodeId::ROOT {
-        if matches!(plan.name(above), b"debug" | b".debug") {
-            return true;
-        }
-        above = plan.parent(above);
-    }
-    plan.name(node).ends_with(b".debug")
+    let is_for_debug = |dir: NodeId| matches!(plan.name(dir), b"debug" | b".debug");
+    plan.above(node).any(is_for_debug) || plan.name(node).ends_with(b".debug")
 }

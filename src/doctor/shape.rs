@@ -5,7 +5,7 @@
 //! are those of Apple's technical notes TN2206 and TN3126. A link that `repair` puts back
 //! is no finding here.
 
-use crate::plan::links::{Resolution, Resolver};
+use crate::plan::links::Resolver;
 use crate::plan::{NodeId, NodeKind, Plan};
 
 use super::finding::{Code, Finding};
@@ -71,9 +71,7 @@ fn framework(
     if plan.kind(current) != NodeKind::Symlink {
         return None;
     }
-    let Resolution::Inside(version) = resolver.resolve(current) else {
-        return None;
-    };
+    let version = resolver.follow(current)?;
     let name = plan.name(framework).strip_suffix(b".framework")?;
     let is_there = plan.child(framework, name).is_some() || returns(framework, name);
     match plan.child(version, name).is_some() && !is_there {
@@ -148,9 +146,8 @@ fn in_code(subject: &Subject<'_>, code: NodeId, find: &mut impl FnMut(NodeId, &s
     let plan = subject.plan();
     let is_macos = plan.name(code) == b"MacOS";
     for node in below(plan, code) {
-        let is_bundle = ending(plan.name(node)).is_some_and(|ending| BUNDLES.contains(&ending));
         match plan.kind(node) {
-            NodeKind::Dir if plan.name(node).contains(&b'.') && !is_bundle => find(
+            NodeKind::Dir if plan.name(node).contains(&b'.') && !is_bundle(plan, node) => find(
                 node,
                 "is a folder with a dot in its name, among code: codesign takes it for a broken \
                  bundle",
@@ -179,12 +176,15 @@ fn below(plan: &Plan, dir: NodeId) -> Vec<NodeId> {
     let mut pending: Vec<NodeId> = plan.children(dir).collect();
     while let Some(node) = pending.pop() {
         all.push(node);
-        let is_bundle = ending(plan.name(node)).is_some_and(|ending| BUNDLES.contains(&ending));
-        if !is_bundle {
+        if !is_bundle(plan, node) {
             pending.extend(plan.children(node));
         }
     }
     all
+}
+
+fn is_bundle(plan: &Plan, node: NodeId) -> bool {
+    ending(plan.name(node)).is_some_and(|ending| BUNDLES.contains(&ending))
 }
 
 /// What follows the last dot of a name.

@@ -21,9 +21,9 @@ use crate::error::{Error, ErrorKind, Refusal, Result};
 use crate::fit::{self, Goal, OnNoSymlinks};
 use crate::format::tar;
 use crate::links_file;
+use crate::plan::NodeId;
 use crate::plan::links::Missing;
 use crate::plan::members::{ExternalLinks, first_external_link};
-use crate::plan::{NodeId, NodeKind};
 use crate::probe::{self, Capabilities, Scope};
 use crate::progress::Progress;
 use crate::sys::{self, Dir, Timestamp};
@@ -318,10 +318,8 @@ impl Reading<'_> {
             .members
             .sorted()
             .map_err(|refusal| refusal.at(OPERATION, &self.job.target.path))?;
-        let is_link = |node: &NodeId| plan.kind(*node) == NodeKind::Symlink;
         let times: HashMap<NodeId, Timestamp> = plan
-            .nodes()
-            .filter(is_link)
+            .symlinks()
             .filter_map(|node| {
                 let attributes = tree.attributes.get(&origins[node.index()])?;
                 Some((node, attributes.stat.modified))

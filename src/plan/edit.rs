@@ -48,6 +48,11 @@ impl Edits {
         self.0.entry(dir).or_default().insert(name, edit);
     }
 
+    /// Makes `name` in the folder `dir` a link.
+    pub(crate) fn link(&mut self, dir: NodeId, name: &[u8], target: &[u8]) {
+        self.set(dir, name.into(), Edit::Link(target.into(), None));
+    }
+
     /// What becomes of `plan`. Edits below what becomes a link, or goes, do nothing.
     pub(crate) fn apply(&self, plan: &Plan) -> Result<Edited, TooLarge> {
         let mut edited = Edited {

@@ -317,6 +317,23 @@ impl Plan {
         }
     }
 
+    /// The folders that `node` is in, the nearest first and the root last.
+    pub(crate) fn above(&self, node: NodeId) -> impl Iterator<Item = NodeId> + '_ {
+        let up = |node: NodeId| (node != NodeId::ROOT).then(|| self.parent(node));
+        std::iter::successors(up(node), move |node| up(*node))
+    }
+
+    /// The nodes of symbolic links.
+    pub(crate) fn symlinks(&self) -> impl Iterator<Item = NodeId> + '_ {
+        let is_link = |node: &NodeId| self.kind(*node) == NodeKind::Symlink;
+        self.nodes().filter(is_link)
+    }
+
+    /// Whether `node` is a folder with nothing in it.
+    pub(crate) fn is_empty_dir(&self, node: NodeId) -> bool {
+        self.kind(node) == NodeKind::Dir && self.child_count(node) == 0
+    }
+
     /// The way from the root to `node`, as names joined by `/`.
     pub(crate) fn path(&self, node: NodeId) -> RelPath {
         let mut names = Vec::with_capacity(self.depth(node));

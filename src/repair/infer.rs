@@ -6,7 +6,6 @@ use crate::doctor::modes;
 use crate::doctor::subject::Subject;
 use crate::error::Result;
 use crate::links_file;
-use crate::path::LinkTarget;
 use crate::plan::{NodeId, NodeKind};
 
 use super::{Intended, Intent};
@@ -17,11 +16,7 @@ pub(super) fn intend(subject: &Subject<'_>) -> Result<Intent> {
     let lost = lost::find(subject)?;
     let mut intent = Intent::default();
     for ambiguous in &lost.ambiguous {
-        let targets = ambiguous.targets.iter();
-        let targets: Vec<String> = targets
-            .map(|target| format!("`{}`", LinkTarget::new(target.clone())))
-            .collect();
-        let cause = format!("may have been a link to {}", targets.join(" or "));
+        let cause = format!("may have been a link to {}", ambiguous.choice());
         intent.leave(plan.path(ambiguous.node), cause);
     }
     for (node, mode) in modes::lost(subject, &lost) {

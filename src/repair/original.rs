@@ -122,9 +122,7 @@ impl Walk<'_, '_> {
                 (kind, Stand::Copy)
             }
             Some(node) if self.is_stub(node, target) => (ChangeKind::Link, Stand::Stub),
-            Some(node) if now.kind(node) == NodeKind::Dir && now.child_count(node) == 0 => {
-                (ChangeKind::Link, Stand::Empty)
-            }
+            Some(node) if now.is_empty_dir(node) => (ChangeKind::Link, Stand::Empty),
             Some(_) => (ChangeKind::Link, Stand::Copy),
         };
         let is_proven = match (stand, standing) {

@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 
-use crate::doctor::lost::{Likeness, Stand};
+use crate::doctor::lost::{Likeness, MOST, Stand};
 use crate::doctor::subject::Subject;
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::edit::Edited;
@@ -14,9 +14,6 @@ use crate::plan::links::Resolver;
 use crate::plan::{NodeId, NodeKind};
 
 use super::Intent;
-
-/// Entries that one comparison looks at, as in a search for lost links.
-const MOST: usize = 1_000_000;
 
 /// Leaves out of `intent` what can't be proven.
 pub(super) fn prove(subject: &Subject<'_>, mut intent: Intent) -> Result<Intent> {

@@ -150,6 +150,12 @@ pub(crate) fn names(dir: &Path) -> Vec<String> {
     names
 }
 
+/// What `doctor` says of the bundle at `path`.
+pub(crate) fn examine(path: &Path) -> bundlecp::doctor::Outcome {
+    let options = bundlecp::doctor::Options::default();
+    bundlecp::doctor::examine(path, &options, &bundlecp::Silent).unwrap()
+}
+
 /// Copies with the library, quietly, on `jobs` threads.
 pub(crate) fn copy_with(source: &Path, destination: &Path, jobs: usize) -> bundlecp::copy::Outcome {
     let mut options = bundlecp::copy::Options::default();

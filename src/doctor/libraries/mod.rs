@@ -133,14 +133,8 @@ fn is_shared(plan: &Plan, node: NodeId, name: &[u8], machine: Machine) -> bool {
     let own = plan.name(node).to_ascii_lowercase();
     let is_named = own.starts_with(&name.to_ascii_lowercase());
     let is_runtime = || RUNTIME.iter().any(|start| own.starts_with(start));
-    let mut above = plan.parent(node);
-    while above != NodeId::ROOT {
-        if BUILDS.contains(&plan.name(above)) {
-            return false;
-        }
-        above = plan.parent(above);
-    }
-    is_named && !(matches!(machine, Machine::Pe(_)) && is_runtime())
+    let is_build = || plan.above(node).any(|dir| BUILDS.contains(&plan.name(dir)));
+    is_named && !is_build() && !(matches!(machine, Machine::Pe(_)) && is_runtime())
 }
 
 /// Where all programs of a bundle look for what they need.

@@ -4,9 +4,9 @@
 use crate::error::Result;
 use crate::plan::{NodeId, NodeKind};
 
-use super::{Evidence, Place, Search, Stand, way};
+use super::{Rule, Search, Stand, way};
 
-const RULE: &str = "its name stands for the version that it is equal to";
+const RULE: Rule = Rule::by_content("its name stands for the version that it is equal to");
 
 pub(super) fn find(search: &mut Search<'_>) -> Result<()> {
     let plan = search.plan();
@@ -21,7 +21,7 @@ pub(super) fn find(search: &mut Search<'_>) -> Result<()> {
     for node in dirs.into_iter().chain(files) {
         let folder = plan.parent(node);
         let mut targets = Vec::new();
-        if search.is_open(node) && search.is_empty_dir(node) {
+        if search.is_open(node) && plan.is_empty_dir(node) {
             empty(search, node);
             continue;
         }
@@ -32,12 +32,7 @@ pub(super) fn find(search: &mut Search<'_>) -> Result<()> {
                 .filter(|led| search.is_open(*led));
             targets.extend(open.map(|led| (way(plan, folder, led), led)));
         }
-        search.judge(&Place {
-            node,
-            targets: &targets,
-            rule: RULE,
-            evidence: Evidence::Content,
-        })?;
+        search.judge(node, &targets, RULE)?;
     }
     Ok(())
 }

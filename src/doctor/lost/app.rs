@@ -6,9 +6,11 @@ use crate::error::Result;
 use crate::plan::{NodeId, NodeKind};
 
 use super::super::subject::Head;
-use super::{Evidence, Place, Search, way};
+use super::{Rule, Search, way};
 
-const RULE: &str = "PyInstaller's applications link code and data between Frameworks and Resources";
+const RULE: Rule = Rule::by_content(
+    "PyInstaller's applications link code and data between Frameworks and Resources",
+);
 
 pub(super) fn find(search: &mut Search<'_>) -> Result<()> {
     let (subject, plan) = (search.subject(), search.plan());
@@ -43,12 +45,7 @@ fn dotted(search: &mut Search<'_>, dir: NodeId) -> Result<()> {
         if parts.len() > 1
             && let Some(led) = plan.child(dir, &moved)
         {
-            search.judge(&Place {
-                node,
-                targets: &[(moved, led)],
-                rule: RULE,
-                evidence: Evidence::Content,
-            })?;
+            search.judge(node, &[(moved, led)], RULE)?;
         }
     }
     Ok(())
@@ -72,12 +69,7 @@ fn cross(search: &mut Search<'_>, code: NodeId, data: NodeId) -> Result<()> {
         let is_whole = plan.kind(in_code) == NodeKind::File || holds != Holds::Both;
         if is_whole {
             let target = way(plan, plan.parent(link), led);
-            search.judge(&Place {
-                node: link,
-                targets: &[(target, led)],
-                rule: RULE,
-                evidence: Evidence::Content,
-            })?;
+            search.judge(link, &[(target, led)], RULE)?;
         }
         let is_dir = |node| plan.kind(node) == NodeKind::Dir;
         if search.is_open(link) && is_dir(in_code) && is_dir(in_data) {

@@ -13,7 +13,7 @@ use super::super::subject::{Files, Subject};
 
 /// Entries that one comparison looks at: more than any bundle has, fewer than links to
 /// folders of links can pretend to have.
-const MOST: usize = 1_000_000;
+pub(crate) const MOST: usize = 1_000_000;
 
 /// What two places have in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,12 +74,7 @@ impl<'s> Likeness<'s> {
     }
 
     fn is_within(&self, node: NodeId, dir: NodeId) -> bool {
-        let plan = self.subject.plan();
-        let mut at = node;
-        while plan.depth(at) > plan.depth(dir) {
-            at = plan.parent(at);
-        }
-        at == dir
+        self.subject.plan().above(node).any(|above| above == dir)
     }
 
     /// Whether two files have the same bytes.

@@ -4,9 +4,10 @@
 use crate::error::Result;
 use crate::plan::{NodeId, NodeKind};
 
-use super::{Evidence, LostLink, Place, Search, Stand};
+use super::{LostLink, Rule, Search, Stand};
 
-const RULE: &str = "frameworks have a link to their current version, and links through that";
+const RULE: Rule =
+    Rule::by_content("frameworks have a link to their current version, and links through that");
 
 const CURRENT: &[u8] = b"Current";
 
@@ -38,12 +39,7 @@ fn find_in(search: &mut Search<'_>, framework: NodeId, versions: NodeId) -> Resu
                 .iter()
                 .map(|node| (plan.name(*node).to_vec(), *node))
                 .collect();
-            search.judge(&Place {
-                node,
-                targets: &targets,
-                rule: RULE,
-                evidence: Evidence::Content,
-            })?;
+            search.judge(node, &targets, RULE)?;
         }
         None => {
             if let [only] = all[..] {
@@ -58,12 +54,7 @@ fn find_in(search: &mut Search<'_>, framework: NodeId, versions: NodeId) -> Resu
         let name = plan.name(inner);
         let target = [b"Versions/Current/", name].concat();
         match plan.child(framework, name) {
-            Some(node) => search.judge(&Place {
-                node,
-                targets: &[(target, inner)],
-                rule: RULE,
-                evidence: Evidence::Content,
-            })?,
+            Some(node) => search.judge(node, &[(target, inner)], RULE)?,
             None if is_required(plan.name(framework), name) => {
                 search.note(missing(framework, name, target));
             }
@@ -105,6 +96,6 @@ fn missing(dir: NodeId, name: &[u8], target: Vec<u8>) -> LostLink {
         name: name.into(),
         target: target.into(),
         stand: Stand::Nothing,
-        rule: RULE,
+        rule: RULE.words,
     }
 }

@@ -26,7 +26,7 @@ use super::subject::Subject;
 
 use equal::Equality;
 
-pub(crate) use equal::Likeness;
+pub(crate) use equal::{Likeness, MOST};
 
 /// What stands where a link should.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +75,15 @@ pub(crate) struct Ambiguous {
     pub stand: Stand,
 }
 
+impl Ambiguous {
+    /// The targets in words: `a` or `b`.
+    pub(crate) fn choice(&self) -> String {
+        let targets = self.targets.iter();
+        let targets = targets.map(|target| format!("`{}`", LinkTarget::new(target.clone())));
+        targets.collect::<Vec<_>>().join(" or ")
+    }
+}
+
 /// All that was lost.
 #[derive(Debug, Default)]
 pub(crate) struct Lost {
@@ -109,12 +118,10 @@ struct Search<'s> {
     lost: Lost,
 }
 
-/// A place that a link may have stood in, and what the link may have been.
-struct Place<'p> {
-    node: NodeId,
-    /// The targets in question, and where they lead.
-    targets: &'p [(Vec<u8>, NodeId)],
-    rule: &'static str,
+/// Who makes such links.
+#[derive(Debug, Clone, Copy)]
+struct Rule {
+    words: &'static str,
     evidence: Evidence,
 }
 
@@ -126,6 +133,23 @@ enum Evidence {
     /// The place alone: also what is equal without any content was the link.
     Place,
 }
+
+impl Rule {
+    /// A rule by which a content in two places tells of a link.
+    const fn by_content(words: &'static str) -> Self {
+        let evidence = Evidence::Content;
+        Self { words, evidence }
+    }
+
+    /// A rule that knows every place of a link.
+    const fn by_place(words: &'static str) -> Self {
+        let evidence = Evidence::Place;
+        Self { words, evidence }
+    }
+}
+
+/// What a link may have been: its target, and where that leads.
+type Candidate = (Vec<u8>, NodeId);
 
 impl<'s> Search<'s> {
     fn subject(&self) -> &'s Subject<'s> {
@@ -142,23 +166,23 @@ impl<'s> Search<'s> {
         is_real && !self.lost.covers(node)
     }
 
-    /// Notes that a link stood in `place` if what stands there is equal to what it would
-    /// lead to; that it is open which, if several are.
-    fn judge(&mut self, place: &Place<'_>) -> Result<()> {
-        if !self.is_open(place.node) {
+    /// Notes that `node` stands for a link if it is equal to what one of `candidates` would
+    /// lead to; that it is open which, if it is to several.
+    fn judge(&mut self, node: NodeId, candidates: &[Candidate], rule: Rule) -> Result<()> {
+        if !self.is_open(node) {
             return Ok(());
         }
-        if self.is_empty_dir(place.node) {
-            self.judge_empty(place);
+        if self.plan().is_empty_dir(node) {
+            self.judge_empty(node, candidates, rule);
             return Ok(());
         }
         let mut equal = Vec::new();
         let mut is_same = true;
-        for (target, led) in place.targets {
-            let equality = self.likeness.compare(place.node, *led)?;
+        for (target, led) in candidates {
+            let equality = self.likeness.compare(node, *led)?;
             let counts = match equality {
                 Equality::Differs => false,
-                Equality::WithoutContent => place.evidence == Evidence::Place,
+                Equality::WithoutContent => rule.evidence == Evidence::Place,
                 Equality::SameContent | Equality::Same => true,
             };
             if counts {
@@ -168,27 +192,23 @@ impl<'s> Search<'s> {
         }
         match equal.len() {
             0 => {}
-            1 if is_same => self.note_in(place, equal.remove(0), Stand::Copy),
-            _ => self.doubt(place.node, equal, Stand::Copy),
+            1 if is_same => self.note_at(node, equal.remove(0), Stand::Copy, rule),
+            _ => self.doubt(node, equal, Stand::Copy),
         }
         Ok(())
     }
 
-    fn is_empty_dir(&self, node: NodeId) -> bool {
-        self.plan().kind(node) == NodeKind::Dir && self.plan().child_count(node) == 0
-    }
-
     /// Notes that an empty folder was a link, if there is one that it would have led to.
-    fn judge_empty(&mut self, place: &Place<'_>) {
+    fn judge_empty(&mut self, node: NodeId, candidates: &[Candidate], rule: Rule) {
         let is_folder = |led: NodeId| {
             self.plan().kind(led) == NodeKind::Dir && self.plan().child_count(led) > 0
         };
-        let targets = place.targets.iter().filter(|(_, led)| is_folder(*led));
+        let targets = candidates.iter().filter(|(_, led)| is_folder(*led));
         let mut targets: Vec<Box<[u8]>> = targets.map(|(target, _)| target[..].into()).collect();
         match targets.len() {
             0 => {}
-            1 => self.note_in(place, targets.remove(0), Stand::Empty),
-            _ => self.doubt(place.node, targets, Stand::Empty),
+            1 => self.note_at(node, targets.remove(0), Stand::Empty, rule),
+            _ => self.doubt(node, targets, Stand::Empty),
         }
     }
 
@@ -203,13 +223,14 @@ impl<'s> Search<'s> {
         self.lost.ambiguous.push(ambiguous);
     }
 
-    fn note_in(&mut self, place: &Place<'_>, target: Box<[u8]>, stand: Stand) {
+    /// Notes that `node` stands for a link to `target`.
+    fn note_at(&mut self, node: NodeId, target: Box<[u8]>, stand: Stand, rule: Rule) {
         self.note(LostLink {
-            dir: self.plan().parent(place.node),
-            name: self.plan().name(place.node).into(),
+            dir: self.plan().parent(node),
+            name: self.plan().name(node).into(),
             target,
             stand,
-            rule: place.rule,
+            rule: rule.words,
         });
     }
 
@@ -229,16 +250,7 @@ impl<'s> Search<'s> {
             .iter()
             .filter_map(|link| link.node(plan))
             .collect();
-        let is_below = |node: NodeId| {
-            let mut at = node;
-            while at != NodeId::ROOT {
-                at = plan.parent(at);
-                if whole.contains(&at) {
-                    return true;
-                }
-            }
-            false
-        };
+        let is_below = |node: NodeId| plan.above(node).any(|above| whole.contains(&above));
         lost.links
             .retain(|link| !whole.contains(&link.dir) && !is_below(link.dir));
         lost.ambiguous.retain(|ambiguous| !is_below(ambiguous.node));
@@ -309,20 +321,17 @@ fn found(subject: &Subject<'_>, link: &LostLink) -> Finding {
 /// What stands for a link that can't be told, in words.
 fn undecided(subject: &Subject<'_>, ambiguous: &Ambiguous) -> Finding {
     let plan = subject.plan();
-    let quoted = |target: &[u8]| format!("`{}`", LinkTarget::new(target));
-    let targets = ambiguous.targets.iter().map(|target| quoted(target));
-    let targets: Vec<String> = targets.collect();
     let what = match ambiguous.stand {
         Stand::Copy | Stand::Nothing => "a copy",
         Stand::Stub => "a text file",
         Stand::Empty => "an empty folder",
     };
-    let why = match (targets.len(), ambiguous.stand) {
+    let why = match (ambiguous.targets.len(), ambiguous.stand) {
         (_, Stand::Empty) => "",
         (1, _) => ", which isn't in the bundle, or may be run otherwise",
         (..) => ", which are equal",
     };
-    let targets = targets.join(" or ");
+    let targets = ambiguous.choice();
     let message = format!("{what} stands where a link should, to {targets}{why}");
     let finding = Finding::new(Code::AmbiguousLink, plan.path(ambiguous.node), message);
     Finding {

@@ -9,11 +9,11 @@ use crate::error::Result;
 use crate::plan::links::Resolver;
 use crate::plan::{NodeId, NodeKind, Plan};
 
-use super::{Evidence, Place, Search, way};
+use super::{Rule, Search, way};
 
-const BIN: &str = "a package.json names it, and npm makes a link in .bin";
-const WORKSPACE: &str = "npm links packages of the project itself";
-const PNPM: &str = "pnpm links packages to .pnpm";
+const BIN: Rule = Rule::by_content("a package.json names it, and npm makes a link in .bin");
+const WORKSPACE: Rule = Rule::by_content("npm links packages of the project itself");
+const PNPM: Rule = Rule::by_content("pnpm links packages to .pnpm");
 
 /// More than any `package.json` has.
 const LONGEST: u64 = 1 << 20;
@@ -48,7 +48,7 @@ pub(super) fn find(search: &mut Search<'_>) -> Result<()> {
                 .map(to)
                 .collect();
             if !stores.iter().any(is_store) {
-                judge(search, package.place, &stores, PNPM)?;
+                search.judge(package.place, &stores, PNPM)?;
             }
             let owns: Vec<_> = own
                 .get(&package.name)
@@ -56,7 +56,7 @@ pub(super) fn find(search: &mut Search<'_>) -> Result<()> {
                 .flatten()
                 .map(to)
                 .collect();
-            judge(search, package.place, &owns, WORKSPACE)?;
+            search.judge(package.place, &owns, WORKSPACE)?;
         }
     }
     for folder in folders {
@@ -69,20 +69,6 @@ pub(super) fn find(search: &mut Search<'_>) -> Result<()> {
 fn is_bare(plan: &Plan, dir: NodeId) -> bool {
     let has = |name: &[u8]| plan.child(dir, name).is_some();
     dir == NodeId::ROOT && (has(b".package-lock.json") || has(b".modules.yaml") || has(b".bin"))
-}
-
-fn judge(
-    search: &mut Search<'_>,
-    node: NodeId,
-    targets: &[(Vec<u8>, NodeId)],
-    rule: &'static str,
-) -> Result<()> {
-    search.judge(&Place {
-        node,
-        targets,
-        rule,
-        evidence: Evidence::Content,
-    })
 }
 
 /// The packages in a `node_modules`, those of scopes with their scopes' names.
@@ -178,7 +164,7 @@ fn programs(search: &mut Search<'_>, folder: NodeId) -> Result<()> {
         }
     }
     for (node, targets) in named {
-        judge(search, node, &targets, BIN)?;
+        search.judge(node, &targets, BIN)?;
     }
     Ok(())
 }

@@ -3,13 +3,13 @@
 
 use crate::error::Result;
 use crate::links_file;
-use crate::plan::edit::{Edit, Edits};
+use crate::plan::edit::Edits;
 use crate::plan::links::{Resolution, Resolver};
 use crate::plan::{NodeId, NodeKind};
 
-use super::{Evidence, LostLink, Place, Search, Stand};
+use super::{LostLink, Rule, Search, Stand};
 
-const RULE: &str = "it is written down in .bundlecp-links.json";
+const RULE: Rule = Rule::by_place("it is written down in .bundlecp-links.json");
 
 /// A hundred thousand links have some 20 MB.
 const LONGEST: u64 = 64 << 20;
@@ -47,8 +47,7 @@ fn judge(search: &mut Search<'_>, links: Vec<(NodeId, Vec<u8>, Vec<u8>)>) -> Res
     let plan = search.plan();
     let mut edits = Edits::default();
     for (dir, name, target) in &links {
-        let edit = Edit::Link(target.clone().into(), None);
-        edits.set(*dir, name.clone().into(), edit);
+        edits.link(*dir, name, target);
     }
     let Ok(edited) = edits.apply(plan) else {
         return Ok(());
@@ -65,14 +64,11 @@ fn judge(search: &mut Search<'_>, links: Vec<(NodeId, Vec<u8>, Vec<u8>)>) -> Res
                 name: name.into(),
                 target: target.into(),
                 stand: Stand::Nothing,
-                rule: RULE,
+                rule: RULE.words,
             }),
-            (Some(node), Some(Resolution::Inside(led))) => search.judge(&Place {
-                node,
-                targets: &[(target, edited.origins[led.index()])],
-                rule: RULE,
-                evidence: Evidence::Place,
-            })?,
+            (Some(node), Some(Resolution::Inside(led))) => {
+                search.judge(node, &[(target, edited.origins[led.index()])], RULE)?;
+            }
             _ => {}
         }
     }

@@ -8,9 +8,9 @@ use crate::plan::{NodeId, NodeKind};
 
 use super::super::kind::contents_folders;
 use super::super::subject::Head;
-use super::{Evidence, Place, Search, way};
+use super::{Rule, Search, way};
 
-const RULE: &str = "PyInstaller makes a link to a library in a subfolder";
+const RULE: Rule = Rule::by_content("PyInstaller makes a link to a library in a subfolder");
 
 pub(super) fn find(search: &mut Search<'_>) -> Result<()> {
     let folders: Vec<NodeId> = contents_folders(search.subject()).collect();
@@ -50,12 +50,7 @@ fn find_in(search: &mut Search<'_>, folder: NodeId) -> Result<()> {
             .map(|node| (way(plan, folder, *node), *node))
             .collect();
         targets.sort();
-        search.judge(&Place {
-            node: top,
-            targets: &targets,
-            rule: RULE,
-            evidence: Evidence::Content,
-        })?;
+        search.judge(top, &targets, RULE)?;
     }
     Ok(())
 }

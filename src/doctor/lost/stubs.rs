@@ -3,14 +3,14 @@
 //! A stub is one line without an end that names something in the tree, from its own
 //! folder; other stubs on the way count as the links that they were.
 
-use crate::plan::edit::{Edit, Edits};
+use crate::plan::edit::Edits;
 use crate::plan::links::{Resolution, Resolver};
 use crate::plan::{NodeId, NodeKind};
 
 use super::super::subject::Head;
-use super::{LostLink, Search, Stand};
+use super::{Rule, Search, Stand};
 
-const RULE: &str = "its text is the way to what is there";
+const RULE: Rule = Rule::by_content("its text is the way to what is there");
 
 /// Endings of files that are meant to hold a line of text.
 const TEXTS: [&[u8]; 14] = [
@@ -38,13 +38,7 @@ pub(super) fn find(search: &mut Search<'_>) {
         stubs = kept;
     }
     for (node, text) in stubs {
-        search.note(LostLink {
-            dir: plan.parent(node),
-            name: plan.name(node).into(),
-            target: text.into(),
-            stand: Stand::Stub,
-            rule: RULE,
-        });
+        search.note_at(node, text.into(), Stand::Stub, RULE);
     }
 }
 
@@ -71,8 +65,7 @@ fn reaching<'t>(search: &Search<'_>, lines: &[(NodeId, &'t [u8])]) -> Vec<(NodeI
             return reached;
         }
         for (node, text) in &new {
-            let edit = Edit::Link((*text).into(), None);
-            edits.set(plan.parent(*node), plan.name(*node).into(), edit);
+            edits.link(plan.parent(*node), plan.name(*node), text);
         }
         reached.extend(new);
         open = rest;
@@ -84,8 +77,7 @@ fn leading<'t>(search: &Search<'_>, stubs: &[(NodeId, &'t [u8])]) -> Vec<(NodeId
     let plan = search.plan();
     let mut edits = Edits::default();
     for (node, text) in stubs {
-        let edit = Edit::Link((*text).into(), None);
-        edits.set(plan.parent(*node), plan.name(*node).into(), edit);
+        edits.link(plan.parent(*node), plan.name(*node), text);
     }
     let Ok(edited) = edits.apply(plan) else {
         return Vec::new();

@@ -5,10 +5,10 @@ use crate::error::Result;
 use crate::plan::{NodeId, NodeKind};
 
 use super::super::subject::Head;
-use super::{Evidence, LostLink, Place, Search, Stand};
+use super::{LostLink, Rule, Search, Stand};
 
-const LIB: &str = "venv makes a link to lib";
-const PYTHON: &str = "venv links the names of the interpreter to one";
+const LIB: Rule = Rule::by_place("venv makes a link to lib");
+const PYTHON: Rule = Rule::by_content("venv links the names of the interpreter to one");
 
 /// More than any `pyvenv.cfg` has.
 const LONGEST: u64 = 64 << 10;
@@ -25,12 +25,7 @@ pub(super) fn find(search: &mut Search<'_>) -> Result<()> {
             plan.child(environment, b"lib64"),
             plan.child(environment, b"lib"),
         ) {
-            search.judge(&Place {
-                node,
-                targets: &[(b"lib".to_vec(), led)],
-                rule: LIB,
-                evidence: Evidence::Place,
-            })?;
+            search.judge(node, &[(b"lib".to_vec(), led)], LIB)?;
         }
         if let Some(bin) = plan.child(environment, b"bin") {
             let text = search.likeness.read(file, LONGEST)?;
@@ -62,15 +57,10 @@ fn interpreters(search: &mut Search<'_>, bin: NodeId, text: &[u8]) -> Result<()>
         })
     };
     for node in plan.children(bin).filter(is_interpreter) {
-        search.judge(&Place {
-            node,
-            targets: &[(plan.name(led).to_vec(), led)],
-            rule: PYTHON,
-            evidence: Evidence::Content,
-        })?;
+        search.judge(node, &[(plan.name(led).to_vec(), led)], PYTHON)?;
     }
     // The others were links to one that was a link to the system's.
-    let is_other = |link: &LostLink| link.dir == bin && link.rule == PYTHON;
+    let is_other = |link: &LostLink| link.dir == bin && link.rule == PYTHON.words;
     if let Some(home) = value(text, b"home").filter(|_| search.lost.links.iter().any(is_other)) {
         let target = [home, b"/", plan.name(led)].concat();
         search.doubt(led, vec![target.into()], Stand::Copy);
