@@ -8,16 +8,17 @@
 # The trees are bundles of PyInstaller and two made by ci/interop/tree.py. What comes out is compared with them by
 # `bundlecp verify`; what a format or a peer can't hold is excused by the table below, row by row, and a row that no
 # check needs is a failure. Made for Debian 12 as root.
-# Prints `ok - interop: …` or `not ok - interop: …` for each check, and last `N passed, M failed`; exits 1 if any failed.
+# Prints `ok - interop: …` or `not ok - interop: …` for each check, and last `N passed, M failed, K skipped`; exits 1 if any failed.
 set -euo pipefail
 
-repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+script=interop
 only=${1:-*}
 work=$(realpath "$(mktemp -d "${TMPDIR:-/tmp}/bundlecp-interop.XXXXXX")")
+# shellcheck source=ci/checks.sh
+source "$(dirname "${BASH_SOURCE[0]}")/checks.sh"
 # shellcheck source=ci/bundles.sh
 source "$repo/ci/bundles.sh"
 readonly repo only work
-stage=start passed=0 failed=0
 umask 022
 export LC_ALL=C.UTF-8 TZ=UTC
 
@@ -75,38 +76,9 @@ END
 
 # ---- checks
 
-ok() {
-  passed=$((passed + 1))
-  echo "ok - interop: $1"
-}
-
-not_ok() {
-  failed=$((failed + 1))
-  echo "not ok - interop: $1"
-  tail -n 15 "$work/log" 2>/dev/null | cut -c 1-400 | sed 's/^/# /'
-}
-
-# The closing line must appear even when a step before the checks fails, so the trap prints it.
-exec 3>&1
-finish() {
-  trap - EXIT
-  exec 1>&3
-  [[ $stage == finished ]] || not_ok "$stage: stopped"
-  chmod -R u+rwX "$work" 2>/dev/null || true
-  rm -rf --one-file-system "$work" ${partial:+"$partial"} || true
-  echo "$passed passed, $failed failed"
-  exit $((failed > 0))
-}
-trap finish EXIT
+clean_up() { chmod -R u+rwX "$work"; }
 trap 'exit 130' INT
 trap 'exit 143' TERM
-
-# check NAME COMMAND...: commands run in an `if`, where errexit is off, so functions given here chain with &&.
-check() {
-  # shellcheck disable=SC2053 # a pattern
-  [[ $1 == $only ]] || return 0
-  if "${@:2}" >"$work/log" 2>&1; then ok "$1"; else not_ok "$1"; fi
-}
 
 # comes_back NAME TREE COMMAND...: the command extracts into $work/out, and what is there then is TREE.
 comes_back() {
@@ -341,29 +313,13 @@ small() {
 
 # ---- the run
 
-install_missing() {
-  local package missing=()
-  for package in tar libarchive-tools p7zip-full zip unzip gzip pigz xz-utils zstd bzip2 python3; do
-    [[ $(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null) == installed ]] || missing+=("$package")
-  done
-  ((${#missing[@]})) || return 0
-  # Another script may install something too.
-  flock "${TMPDIR:-/tmp}/bundlecp-apt.lock" apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive flock "${TMPDIR:-/tmp}/bundlecp-apt.lock" apt-get install -y -qq --no-install-recommends "${missing[@]}"
-}
-
 stage="installs the peers"
-install_missing >"$work/log" 2>&1
+install_packages tar libarchive-tools p7zip-full zip unzip gzip pigz xz-utils zstd bzip2 python3 >"$work/log" 2>&1
+install_for_bundles >"$work/log" 2>&1
 stage="builds the bundles"
-{ install_for_bundles && find_or_make_bundles; } >"$work/log" 2>&1
+find_or_make_bundles >"$work/log" 2>&1
 stage="finds or builds bundlecp"
-if [[ -n ${BUNDLECP:-} ]]; then
-  bundlecp=$(realpath "$BUNDLECP")
-else
-  cargo build --release --manifest-path "$repo/Cargo.toml" --bin bundlecp >"$work/log" 2>&1
-  bundlecp=${CARGO_TARGET_DIR:-$repo/target}/release/bundlecp
-fi
-test -x "$bundlecp"
+find_bundlecp
 if [[ $(7z | sed -n 's/^7-Zip [^0-9]*\(64\] \)\?\([0-9]*\)\..*/\2/p') -ge 25 ]]; then links+=(-snld20); fi
 stage="makes the trees"
 mkdir "$work/trees" "$work/ours" "$work/theirs"
