@@ -223,6 +223,37 @@ check_clean() {
     check "Python's own folder: nothing is wrong with it" silent \
         "$("$python" -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')"
     check "an environment with PyInstaller, numpy and Qt: nothing is wrong with it" silent "$entry/venv"
+    check "what npm installs for workspaces: nothing is wrong with it" silent_npm
+    check "Electron's own folder: nothing is wrong with it" silent_electron
+    check "an environment of conda's: nothing is wrong with it" silent_conda
+}
+
+silent_npm() {
+    local tree=$work/npm
+    command -v npm || { echo "there is no npm"; return 77; }
+    mkdir -p "$tree/packages/own" "$tree/packages/other"
+    echo '{"private": true, "workspaces": ["packages/*"]}' >"$tree/package.json"
+    echo '{"name": "own", "version": "1.0.0", "bin": "own.js", "dependencies": {"typescript": "5.9.3", "rollup": "4.40.0"}}' \
+        >"$tree/packages/own/package.json"
+    echo '{"name": "@scope/other", "version": "1.0.0", "dependencies": {"own": "1.0.0", "eslint": "9.25.0"}}' \
+        >"$tree/packages/other/package.json"
+    printf '#!/usr/bin/env node\n' >"$tree/packages/own/own.js"
+    (cd "$tree" && npm install --ignore-scripts) || { echo "npm can't install"; return 77; }
+    [ -L "$tree/node_modules/own" ] && [ -L "$tree/node_modules/.bin/own" ] && silent "$tree"
+}
+# Its package is a script that downloads it from elsewhere.
+silent_electron() {
+    command -v npm || { echo "there is no npm"; return 77; }
+    mkdir "$work/electron"
+    (cd "$work/electron" && timeout 60 npm install electron@39.2.0) || { echo "npm can't install it"; return 77; }
+    silent "$work/electron/node_modules/electron/dist"
+}
+silent_conda() {
+    local tree=$work/conda command
+    command=$(command -v micromamba conda | head -n 1)
+    [ -n "$command" ] || { echo "there is no conda"; return 77; }
+    timeout 300 "$command" create -y -p "$tree" -c conda-forge python numpy || { echo "it can't install"; return 77; }
+    silent "$tree"
 }
 
 stage="installs what is needed"

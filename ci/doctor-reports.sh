@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
-# Proves in a real browser that the page of `bundlecp doctor --html` shows what it has to, in light and dark, narrow and
-# wide, that it loads nothing, and that hostile names in a bundle stay names.
+# Proves that what `bundlecp doctor --format sarif` prints is as the schema of SARIF 2.1.0 has it; and in a real browser
+# that the page of `--html` shows what it has to, in light and dark, narrow and wide, that it loads nothing, and that
+# hostile names in a bundle stay names.
 #
-# Needs Python 3; installs Chromium if it can. Without one, all is left out. Made for Debian 12.
+# Needs Python 3; installs Chromium, and fetches the schema with npm, if it can: what needs one that can't be had is left
+# out. Made for Debian 12.
 #   BUNDLECP     the binary to test (default: the release build of this repository)
 #   SCREENSHOTS  a folder that gets the pictures
 # Prints `ok - …` or `not ok - …` for each check, and ends with `N passed, M failed, K skipped`; exits 1 if any failed.
 set -euo pipefail
 
-script=doctor-page
+script=doctor-reports
 work=$(mktemp -d)
 # shellcheck source=ci/checks.sh
 source "$(dirname "${BASH_SOURCE[0]}")/checks.sh"
@@ -72,7 +74,7 @@ drawn() {
     echo "$boxes rectangles, $curves curves" && [ "$boxes" -ge "$1" ] && [ "$curves" -eq "$2" ]
 }
 # A picture has the colours of what is wasted, or none of them, and is as light as asked.
-looks() { "$python" "$repo/ci/doctor-page/look.py" "$@"; }
+looks() { "$python" "$repo/ci/doctor-reports/look.py" "$@"; }
 
 # report TREE STATUS
 report() {
@@ -80,6 +82,30 @@ report() {
     page=$1
     "$bundlecp" doctor -q "$work/$1" --html "$work/$1.html" || status=$?
     [ "$status" -eq "$2" ]
+}
+
+# The schema comes with a program for such files.
+fetch_schema() {
+    command -v npm >/dev/null || { echo "there is no npm"; return 77; }
+    (cd "$work" && npm pack --silent @microsoft/sarif-multitool-linux@5.7.0 && tar -xf microsoft-sarif-multitool-*.tgz) ||
+        { echo "the schema can't be downloaded"; return 77; }
+    "$python" -m pip install -q --target "$work/pip" jsonschema==4.25.1 || { echo "no checker can be downloaded"; return 77; }
+}
+# sarif TREE STATUS
+sarif() {
+    local status=0
+    [ -d "$work/pip" ] || { echo "there is no schema, or no checker"; return 77; }
+    (cd "$work" && "$bundlecp" doctor "$1" --format sarif) >"$work/sarif" || status=$?
+    [ "$status" -eq "$2" ] && PYTHONPATH=$work/pip "$python" - "$work/package/sarif-2.1.0.json" "$work/sarif" <<'END'
+import json, sys, jsonschema
+schema, told = (json.load(open(path)) for path in sys.argv[1:])
+checker = jsonschema.validators.validator_for(schema)(schema, format_checker=jsonschema.FormatChecker())
+wrong = [f"{error.json_path}: {error.message}" for error in checker.iter_errors(told)]
+# What finds no mistake in anything proves nothing.
+told["runs"][0]["tool"]["driver"]["rules"] = [{"name": "has no id"}]
+assert not checker.is_valid(told), "an invalid one passes"
+sys.exit("\n".join(wrong) or 0)
+END
 }
 
 stage="installs a browser"
@@ -93,6 +119,9 @@ stage="finds or builds bundlecp"
 find_bundlecp
 stage="makes bundles"
 make_bundles >"$work/log" 2>&1
+fetch_schema >"$work/log" 2>&1 || skip "$(tail -n 1 "$work/log")"
+check "SARIF of a flattened bundle is as its schema has it" sarif app 1
+check "SARIF of a whole bundle is as its schema has it" sarif whole 0
 if [ -z "$chromium" ]; then
     skip "no Chromium can be had here"
     stage=finished
