@@ -5,7 +5,7 @@
 
 use crate::extents::Extents;
 use crate::path::{LinkTarget, RelPath};
-use crate::sys::Timestamp;
+use crate::sys::{LinkTo, Timestamp};
 
 /// What an entry is. A link is itself, never what it points to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -103,6 +103,8 @@ pub(crate) struct Member {
     pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
     /// Where a sparse file has data; `None` for a file without holes.
     pub extents: Option<Extents>,
+    /// What a symbolic link led to where the tree was packed, if that is told.
+    pub leads_to: LinkTo,
 }
 
 /// What a member is.
@@ -132,6 +134,7 @@ impl Member {
             gid: 0,
             xattrs: Vec::new(),
             extents: None,
+            leads_to: LinkTo::Unknown,
         }
     }
 }

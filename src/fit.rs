@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::dest::merge::conflict;
+use crate::dest::writer::RENAME;
 use crate::error::{Error, ErrorKind, Result};
 use crate::handles::{Handles, limit_for};
 use crate::plan::collide::{Folding, first_collision};
@@ -51,8 +52,15 @@ pub(crate) fn check_links(
         found.filesystem,
         found.symlinks.cause().unwrap_or("unknown"),
     );
-    let hint = "copy to a file system with links, or choose --on-no-symlinks=copy (larger) \
-                or --on-no-symlinks=manifest (links written down for a repair)";
+    // What Windows answers a user who may not make links (winerror.h, 1314).
+    let needs_right = found.symlinks.cause() == Some("ERROR_PRIVILEGE_NOT_HELD");
+    let hint = match needs_right {
+        true => "switch on Developer Mode in the system's settings, or run this as administrator",
+        false => {
+            "copy to a file system with links, or choose --on-no-symlinks=copy (larger) \
+                  or --on-no-symlinks=manifest (links written down for a repair)"
+        }
+    };
     Err(Error::new(ErrorKind::NoSymlinks, goal.operation, goal.path, cause).with_hint(hint))
 }
 
@@ -102,10 +110,20 @@ fn is_doubtful(name: &[u8], found: &Capabilities) -> bool {
     let no = |support: &Support| matches!(support, Support::No { .. });
     let is_long = name.len() as u64 > found.name_max;
     let is_odd = |byte: &u8| !byte.is_ascii_graphic() || b":?\"<>|*\\`".contains(byte);
-    let has_odd = || name.iter().any(is_odd) || name.ends_with(b".");
+    let has_odd = || name.iter().any(is_odd) || name.ends_with(b".") || may_be_a_device(name);
     is_long
         || no(&found.any_characters) && has_odd()
         || no(&found.any_bytes) && std::str::from_utf8(name).is_err()
+}
+
+/// Whether a name begins as those do that mean devices to Windows: `nul.txt`, `COM1`.
+fn may_be_a_device(name: &[u8]) -> bool {
+    const DEVICES: [&[u8]; 6] = [b"CON", b"PRN", b"AUX", b"NUL", b"COM", b"LPT"];
+    let begins = |device: &&[u8]| {
+        let start = name.get(..device.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(device))
+    };
+    DEVICES.iter().any(begins)
 }
 
 fn bad_name(operation: &'static str, path: PathBuf, found: &Capabilities, cause: &str) -> Error {
@@ -113,8 +131,7 @@ fn bad_name(operation: &'static str, path: PathBuf, found: &Capabilities, cause:
         "the file system ({}) refuses the name: {cause}",
         found.filesystem
     );
-    Error::new(ErrorKind::BadName, operation, path, cause)
-        .with_hint("rename it, or copy to a file system that can hold it")
+    Error::new(ErrorKind::BadName, operation, path, cause).with_hint(RENAME)
 }
 
 /// What a tree needs of a file system.

@@ -174,6 +174,7 @@ mod tests {
         }
     }
 
+    #[cfg(unix)]
     #[test]
     fn a_link_is_never_entered() {
         let temp = tempfile::tempdir().unwrap();

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use crate::dest::Staging;
 use crate::error::{Error, Result};
-use crate::sys::{self, Dir, FileType, Stat, Timestamp};
+use crate::sys::{self, Dir, FileType, LinkTo, Stat, Timestamp};
 
 /// Whether a file system can do something.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -224,7 +224,7 @@ impl Probe<'_> {
             (LINK_TO_NOTHING, b"nothing/there"),
         ];
         for (name, target) in links {
-            if let Err(error) = sys::create_symlink(self.dir, name, target) {
+            if let Err(error) = sys::create_symlink(self.dir, name, target, LinkTo::Unknown) {
                 return Support::from_refusal(error);
             }
             let made = match sys::stat_at(self.dir, name) {
@@ -412,7 +412,8 @@ mod tests {
     fn a_probe_leaves_nothing_behind() {
         let temp = tempfile::tempdir().unwrap();
         let found = probe_dir(temp.path()).unwrap();
-        assert!(found.symlinks.is_yes());
+        // Wine makes no links, and Windows not for every user: that is found out, too.
+        assert!(found.symlinks.is_yes() || cfg!(windows));
         assert!(found.free_bytes > 0);
         assert_eq!(std::fs::read_dir(temp.path()).unwrap().count(), 0);
     }

@@ -377,7 +377,7 @@ impl Scanner<'_> {
                 ErrorKind::SpecialFile,
                 "read",
                 self.shown_path(node, name),
-                "is a device, FIFO or socket, which a bundle can't hold",
+                format!("is a {}, which a bundle can't hold", sys::SPECIAL),
             )
             .with_hint("leave such files out with --skip-special"),
         }

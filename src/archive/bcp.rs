@@ -179,7 +179,7 @@ mod tests {
     use crate::entry::MemberKind;
     use crate::error::ErrorKind;
     use crate::format::bcp::{
-        self, BlockCodec, Entry, Filter, Hint, append_block, decode_block, has_trailer, read_index,
+        self, BlockCodec, Entry, Filter, append_block, decode_block, has_trailer, read_index,
     };
 
     /// What a disk may do to one read of many.
@@ -205,7 +205,7 @@ mod tests {
             let number = self.reads.fetch_add(1, Ordering::Relaxed);
             let most = match (self.at.is_none_or(|at| at == number), self.fault) {
                 (false, _) => buffer.len(),
-                (true, Fault::Fails) => return Err(io::Error::from_raw_os_error(5)),
+                (true, Fault::Fails) => return Err(io::Error::other("a broken disk")),
                 (true, Fault::Interrupted) => return Err(io::ErrorKind::Interrupted.into()),
                 (true, Fault::Short) => buffer.len().min(3),
                 (true, Fault::Ends) => 0,
@@ -226,7 +226,6 @@ mod tests {
         let entry = |path: &str, number| Entry {
             member: Member::new(MemberKind::File, path),
             content: Some(number),
-            hint: Hint::Unknown,
         };
         let holes = vec![(10, 20), (5000, 30)].into();
         let manifest = Manifest {

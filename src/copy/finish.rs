@@ -10,9 +10,10 @@ use std::io;
 use crate::dest::attributes;
 use crate::error::Result;
 use crate::handles::Handles;
+use crate::plan::links::Resolver;
 use crate::plan::{NodeId, NodeKind};
 use crate::progress::{Phase, Progress, Total};
-use crate::sys::{self, Stat};
+use crate::sys::{self, LinkTo, Stat};
 
 use super::tree::{Leftover, Shared, Sides, report_step};
 
@@ -129,23 +130,29 @@ impl<'s> Finisher<'s> {
 
 fn make_symlink(shared: &Shared<'_>, sides: Sides<'_>, link: NodeId) -> Result<()> {
     let name = shared.target_plan().name(link);
-    let (target, stat) = match shared.new_link(link) {
+    let (target, stat, leads_to) = match shared.new_link(link) {
         None => read_link(shared, sides, link)?,
         Some(modified) => {
             let stat = sys::stat_dir(sides.from);
             let mut stat = stat.map_err(|error| shared.source_error("read", link, error))?;
             stat.modified = modified.unwrap_or(stat.modified);
-            (shared.target_plan().target(link).to_vec(), stat)
+            let plan = shared.target_plan();
+            let leads_to = Resolver::new(plan).leads_to(link);
+            (plan.target(link).to_vec(), stat, leads_to)
         }
     };
-    sys::create_symlink(sides.to, name, &target)
+    sys::create_symlink(sides.to, name, &target, leads_to)
         .map_err(|error| shared.create_error(link, error))?;
     attributes::finish_link(sides.to, name, &stat, shared.rules(false), &shared.losses)
         .map_err(|error| shared.create_error(link, error))
 }
 
-/// The target of a link of the source, and what the file system says of it.
-fn read_link(shared: &Shared<'_>, sides: Sides<'_>, link: NodeId) -> Result<(Vec<u8>, Stat)> {
+/// The target of a link of the source, what the file system says of it, and its kind.
+fn read_link(
+    shared: &Shared<'_>,
+    sides: Sides<'_>,
+    link: NodeId,
+) -> Result<(Vec<u8>, Stat, LinkTo)> {
     let origin = shared.source_plan().name(shared.origin(link));
     let failed = |error| shared.source_error("read", link, error);
     let stat = sys::stat_at(sides.from, origin).map_err(failed)?;
@@ -153,5 +160,6 @@ fn read_link(shared: &Shared<'_>, sides: Sides<'_>, link: NodeId) -> Result<(Vec
         io::ErrorKind::NotFound | io::ErrorKind::InvalidInput => shared.changed(link),
         _ => failed(error),
     })?;
-    Ok((target, stat))
+    let leads_to = sys::kind_of_link(sides.from, origin).map_err(failed)?;
+    Ok((target, stat, leads_to))
 }

@@ -185,7 +185,7 @@ fn kind_of(source: &Path) -> Result<SourceKind> {
             ErrorKind::SpecialFile,
             "read",
             source,
-            "is a device, FIFO or socket, which a bundle can't hold",
+            format!("is a {}, which a bundle can't hold", sys::SPECIAL),
         )),
     }
 }

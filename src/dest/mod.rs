@@ -150,13 +150,13 @@ impl Staging {
     /// Swaps the folder with the one called `name` beside it, and gives up its lock: what
     /// stood there is left to the next sweep, which passes over it while it is in use.
     /// `Err` with the staging folder where the file system can't swap.
-    pub(crate) fn swap_with(mut self, name: &[u8]) -> Result<(), (Self, io::Error)> {
+    pub(crate) fn swap_with(mut self, name: &[u8]) -> Result<(), Box<(Self, io::Error)>> {
         match sys::rename_exchange(&self.parent, &self.name, &self.parent, name) {
             Ok(()) => {
                 self.is_spent = true;
                 Ok(())
             }
-            Err(error) => Err((self, error)),
+            Err(error) => Err(Box::new((self, error))),
         }
     }
 

@@ -48,8 +48,9 @@ pub(crate) fn remove_tree(parent: &Dir, name: &[u8]) -> io::Result<()> {
                     "the folder was moved while it was removed",
                 ));
             }
-            ignore_missing(sys::remove_dir(&above, &done.name))?;
+            // Windows removes no folder that is open.
             at = above;
+            ignore_missing(sys::remove_dir(&at, &done.name))?;
         }
         next = levels.last_mut().and_then(|level| level.dirs.pop());
     }
@@ -114,25 +115,29 @@ fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
 
     #[test]
-    fn a_tree_of_2000_levels_goes() {
+    fn a_deep_tree_goes() {
         let temp = tempfile::tempdir().unwrap();
         let root = sys::open_root(temp.path()).unwrap();
         sys::create_dir(&root, b"t", 0o700).unwrap();
         let mut at = sys::open_dir(&root, b"t").unwrap();
-        for _ in 0..2000 {
+        // The way up is a path on Windows, whose length is bounded there.
+        let levels = if cfg!(unix) { 2000 } else { 200 };
+        for _ in 0..levels {
             sys::create_dir(&at, b"d", 0o700).unwrap();
             sys::create_file(&at, b"f", 0o600).unwrap();
             at = sys::open_dir(&at, b"d").unwrap();
         }
+        drop(at);
         remove_tree(&root, b"t").unwrap();
         assert!(!temp.path().join("t").exists());
     }
 
+    #[cfg(unix)]
     #[test]
     fn links_are_removed_and_what_they_point_to_is_not() {
+        use std::os::unix::fs::PermissionsExt;
         let temp = tempfile::tempdir().unwrap();
         let keep = temp.path().join("keep");
         std::fs::create_dir(&keep).unwrap();

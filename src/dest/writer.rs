@@ -382,6 +382,9 @@ pub(crate) fn tampered(path: PathBuf) -> Error {
     Error::new(ErrorKind::Tampered, "write", path, cause)
 }
 
+/// What can be done about a name that the file system refuses.
+pub(crate) const RENAME: &str = "rename it, or copy to a file system that can hold it";
+
 /// The error of making something at `path` in a folder that nobody else writes
 /// to: a name that is taken is `other`'s.
 pub(crate) fn create_error(path: PathBuf, error: io::Error, other: &str) -> Error {
@@ -392,7 +395,7 @@ pub(crate) fn create_error(path: PathBuf, error: io::Error, other: &str) -> Erro
     let is_bad = sys::is_bad_name(&error);
     let error = Error::io("create", path, error);
     match is_bad {
-        true => error.with_kind(ErrorKind::BadName),
+        true => error.with_kind(ErrorKind::BadName).with_hint(RENAME),
         false => error,
     }
 }

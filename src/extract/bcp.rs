@@ -492,13 +492,16 @@ pub(super) fn extract_stream(
                         meter.check_ratio(written, read).map_err(refused)?;
                         waiting.fetch_add(1, Ordering::Relaxed);
                         queue.push([PipeJob::Block(block)]);
-                        while waiting.load(Ordering::Relaxed) >= WAITING
-                            && queue.help(|job| match job {
+                        while waiting.load(Ordering::Relaxed) >= WAITING {
+                            let has_helped = queue.help(|job| match job {
                                 PipeJob::Read => Ok(()),
                                 PipeJob::Empty(contents) => worker.make_empty(&contents),
                                 PipeJob::Block(block) => take(&mut worker, block),
-                            })?
-                        {}
+                            })?;
+                            if !has_helped {
+                                break;
+                            }
+                        }
                     }
                 }
             }

@@ -15,7 +15,7 @@ use crate::handles::Handles;
 use crate::plan::{Families, NodeId, NodeKind, Plan};
 use crate::pool::{self, Queue};
 use crate::progress::{Phase, Progress, Total};
-use crate::sys;
+use crate::sys::{self, LinkTo};
 
 use super::tree::Tree;
 
@@ -44,9 +44,11 @@ pub(super) fn finish(
         finisher.make_hard_link(*node, *first)?;
     }
     if links == Links::Make {
+        let kinds = tree.kinds_of_links();
+        let kinds = kinds.map_err(|refusal| refusal.at("extract to", site.shown))?;
         for node in &order {
             if plan.kind(*node) == NodeKind::Symlink {
-                finisher.make_symlink(*node)?;
+                finisher.make_symlink(*node, kinds.get(node).copied().unwrap_or_default())?;
             }
         }
     }
@@ -122,14 +124,14 @@ impl<'f> Finisher<'f> {
         Ok(())
     }
 
-    fn make_symlink(&mut self, node: NodeId) -> Result<()> {
+    fn make_symlink(&mut self, node: NodeId, leads_to: LinkTo) -> Result<()> {
         let plan = self.tree.members.plan();
         let site = self.site;
         let failed = |error: io::Error| site.create_error(path(site, plan, node), error);
         let entered = self.handles.enter(plan, plan.parent(node));
         let dir = entered.map_err(|lost| site.enter_error(path(site, plan, lost.node), lost))?;
         let name = plan.name(node);
-        sys::create_symlink(dir, name, plan.target(node)).map_err(failed)?;
+        sys::create_symlink(dir, name, plan.target(node), leads_to).map_err(failed)?;
         if let Some(Attributes { stat, .. }) = self.tree.attributes.get(&node) {
             attributes::finish_link(dir, name, stat, site.rules, &site.losses).map_err(failed)?;
         }

@@ -115,6 +115,7 @@ fn umask(private: &Dir) -> std::io::Result<u32> {
     const TRIAL: &[u8] = b"umask";
     let file = sys::create_file(private, TRIAL, 0o777)?;
     let stat = sys::stat_file(&file);
+    drop(file);
     sys::remove_file(private, TRIAL)?;
     Ok(!stat?.mode & 0o777)
 }

@@ -15,10 +15,11 @@ use crate::entry::{Entry, Member, MemberKind};
 use crate::error::{ErrorKind, Refusal, Result};
 use crate::format::bcp::{Claim, Verdict};
 use crate::handles::Folder;
-use crate::plan::NodeId;
+use crate::plan::links::Resolver;
 use crate::plan::members::{Added, Members, names_of};
+use crate::plan::{NodeId, NodeKind};
 use crate::progress::Total;
-use crate::sys::{self, FileType, Stat, Timestamp};
+use crate::sys::{self, FileType, LinkTo, Stat, Timestamp};
 use crate::text::escape_bytes;
 
 use super::Select;
@@ -47,7 +48,9 @@ pub(super) struct Tree<'o> {
     /// What is set on folders and links at the end. A folder that no member
     /// names has none.
     pub attributes: HashMap<NodeId, Attributes>,
-    /// Bytes of user attributes among them.
+    /// What links lead to, where the archive says so and it matters.
+    leads_to: HashMap<NodeId, LinkTo>,
+    /// Bytes of user attributes among `attributes`.
     kept: usize,
     /// Folders that the archive told of after they were made: with another mode.
     told_late: HashSet<NodeId>,
@@ -108,6 +111,7 @@ impl<'o> Tree<'o> {
             meter,
             folders: vec![Some(Arc::new(root))],
             attributes: HashMap::new(),
+            leads_to: HashMap::new(),
             kept: 0,
             told_late: HashSet::new(),
             made: Vec::new(),
@@ -179,6 +183,9 @@ impl<'o> Tree<'o> {
             MemberKind::Dir | MemberKind::Symlink => {
                 if !is_new_dir && member.kind == MemberKind::Dir {
                     self.told_late.insert(node);
+                }
+                if sys::HAS_KINDS_OF_LINKS && member.leads_to != LinkTo::Unknown {
+                    self.leads_to.insert(node, member.leads_to);
                 }
                 self.keep(node, self.attributes_of(member))?;
                 Accepted::Other(node)
@@ -288,6 +295,29 @@ impl<'o> Tree<'o> {
         self.members.become_link(node, &member.target)?;
         self.set_attributes(node, member);
         Ok(())
+    }
+
+    /// What each link leads to, on platforms where that matters: in this tree, or
+    /// else where it was packed.
+    pub(super) fn kinds_of_links(&self) -> Result<HashMap<NodeId, LinkTo>, Refusal> {
+        let mut kinds = HashMap::new();
+        if !sys::HAS_KINDS_OF_LINKS || self.counts.symlinks == 0 {
+            return Ok(kinds);
+        }
+        let (plan, origins) = self.members.sorted()?;
+        let mut resolver = Resolver::new(&plan);
+        for link in plan
+            .nodes()
+            .filter(|node| plan.kind(*node) == NodeKind::Symlink)
+        {
+            let origin = origins[link.index()];
+            let leads_to = match resolver.leads_to(link) {
+                LinkTo::Unknown => self.leads_to.get(&origin).copied().unwrap_or_default(),
+                known => known,
+            };
+            kinds.insert(origin, leads_to);
+        }
+        Ok(kinds)
     }
 
     /// The mode that a folder will have.

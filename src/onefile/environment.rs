@@ -150,7 +150,7 @@ pub fn run_outside(mut command: Command, environment: &Environment) -> io::Resul
     sys::run_instead(command)
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
 

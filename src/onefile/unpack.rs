@@ -302,12 +302,15 @@ fn publish(staging: Staging, cache: &Cache, key: &Key, stands: bool) -> io::Resu
         false => staging,
         true => match staging.swap_with(key.name()) {
             Ok(()) => return Ok(()),
-            Err((staging, error)) if sys::lacks_flag(&error) => {
+            Err(kept) => {
+                let (staging, error) = *kept;
+                if !sys::lacks_flag(&error) {
+                    return Err(error);
+                }
                 let aside = dest::forgotten_name(key.name());
                 sys::rename_new(&cache.dir, key.name(), &cache.dir, &aside)?;
                 staging
             }
-            Err((_, error)) => return Err(error),
         },
     };
     match staging.publish_as(key.name()) {

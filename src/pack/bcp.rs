@@ -11,11 +11,10 @@ use crate::entry::MemberKind;
 use crate::error::{Refusal, Result};
 use crate::extents::places;
 use crate::format::bcp::{
-    self, Content, Entry, Filter, Hint, Layout, MAX_BLOCK, Manifest, Part, Piece, Restorer, Row,
+    self, Content, Entry, Filter, Layout, MAX_BLOCK, Manifest, Part, Piece, Restorer, Row,
     Transformer,
 };
-use crate::plan::NodeKind;
-use crate::plan::links::{Resolution, Resolver};
+use crate::plan::links::Resolver;
 use crate::progress::Progress;
 
 use super::Profile;
@@ -155,22 +154,18 @@ pub(super) fn pack<W: Write + Send>(
 /// What the archive says of all members; and the item of each content.
 fn manifest(job: &Job<'_>, chosen: Chosen) -> Result<(Vec<usize>, Manifest)> {
     let mut reader = job.reader();
-    let mut hints = Hints::new(job);
+    let resolvers = job.sources.iter().map(|one| Resolver::new(one.plan()));
+    let mut resolvers: Vec<Resolver<'_>> = resolvers.collect();
     let mut entries = Vec::with_capacity(job.items.len());
     for (item, file) in job.items.iter().zip(chosen.of_item) {
-        let (member, content) = match file {
+        let (mut member, content) = match file {
             Some((member, content)) => (member, Some(content)),
             None => (reader.member(item)?, None),
         };
-        let hint = match item.kind {
-            MemberKind::Symlink => hints.of(item.source as usize, item.node),
-            MemberKind::Dir | MemberKind::File | MemberKind::Hardlink => Hint::Unknown,
-        };
-        entries.push(Entry {
-            member,
-            content,
-            hint,
-        });
+        if item.kind == MemberKind::Symlink {
+            member.leads_to = resolvers[item.source as usize].leads_to(item.node);
+        }
+        entries.push(Entry { member, content });
     }
     let manifest = Manifest {
         entries,
@@ -178,33 +173,6 @@ fn manifest(job: &Job<'_>, chosen: Chosen) -> Result<(Vec<usize>, Manifest)> {
         blocks: chosen.blocks,
     };
     Ok((chosen.items, manifest))
-}
-
-/// What links lead to.
-struct Hints<'j> {
-    job: &'j Job<'j>,
-    resolvers: Vec<Resolver<'j>>,
-}
-
-impl<'j> Hints<'j> {
-    fn new(job: &'j Job<'j>) -> Self {
-        let resolvers = job.sources.iter().map(|one| Resolver::new(one.plan()));
-        Self {
-            job,
-            resolvers: resolvers.collect(),
-        }
-    }
-
-    fn of(&mut self, source: usize, node: crate::plan::NodeId) -> Hint {
-        match self.resolvers[source].resolve(node) {
-            Resolution::Inside(led) => match self.job.sources[source].plan().kind(led) {
-                NodeKind::Dir => Hint::Dir,
-                NodeKind::File => Hint::File,
-                NodeKind::Symlink | NodeKind::Special => Hint::Unknown,
-            },
-            Resolution::Dangling | Resolution::Outside | Resolution::Loop => Hint::Unknown,
-        }
-    }
 }
 
 /// One worker.

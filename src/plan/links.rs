@@ -6,6 +6,7 @@
 //! one resolution, and a budget of steps for a whole [`Resolver`].
 
 use super::{NodeId, NodeKind, Plan};
+use crate::sys::LinkTo;
 
 /// How many links one resolution follows, as Linux's own limit.
 const MAX_HOPS: u32 = 40;
@@ -78,6 +79,15 @@ impl<'p> Resolver<'p> {
     /// judged by text: it may be there when the tree is laid over another.
     pub(crate) fn resolve(&mut self, link: NodeId) -> Resolution {
         self.lead(self.plan.parent(link), self.plan.target(link))
+    }
+
+    /// What kind of link `link` is where there are kinds.
+    pub(crate) fn leads_to(&mut self, link: NodeId) -> LinkTo {
+        match self.resolve(link).inside().map(|led| self.plan.kind(led)) {
+            Some(NodeKind::Dir) => LinkTo::Dir,
+            Some(NodeKind::File) => LinkTo::File,
+            Some(NodeKind::Symlink | NodeKind::Special) | None => LinkTo::Unknown,
+        }
     }
 
     /// The node that `node` is or leads to, if that is in the tree.

@@ -58,6 +58,16 @@ pub(crate) enum FileType {
     Unknown,
 }
 
+/// What a symbolic link leads to. Windows makes links to folders of another kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum LinkTo {
+    /// Nobody said, or nothing.
+    #[default]
+    Unknown,
+    File,
+    Dir,
+}
+
 /// A point in time. Shown as RFC 3339 with nine digits, in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp {

@@ -4,7 +4,7 @@
 use std::ffi::{CString, OsStr, OsString};
 use std::fs::File;
 use std::io;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, Mode, OFlags};
@@ -101,6 +101,7 @@ pub(crate) struct OwnExecutable {
 /// Opens this process's own executable.
 #[cfg(target_os = "linux")]
 pub(crate) fn own_executable() -> io::Result<OwnExecutable> {
+    use std::os::unix::ffi::OsStringExt;
     const LINK: &str = "/proc/self/exe";
     let started_by = rustix::param::linux_execfn().to_bytes();
     let started_by = PathBuf::from(OsString::from_vec(started_by.to_vec()));

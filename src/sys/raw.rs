@@ -1,4 +1,4 @@
-//! The calls that have no safe wrapper. The only module with `unsafe`.
+//! The calls that have no safe wrapper. The only module on Unix with `unsafe`.
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, CString, OsString, c_char, c_int};
@@ -282,7 +282,7 @@ mod linux {
 
     fn close_range(first: u32, last: u32) -> io::Result<()> {
         // SAFETY: by `unshare_descriptors`'s contract nothing on this thread uses them.
-        check(unsafe { libc::close_range(first, last, 0) })
+        check(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) } as libc::c_int)
     }
 
     fn check(result: libc::c_int) -> io::Result<()> {

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, Timespec, Timestamps};
 use rustix::io::Errno;
 
-use super::{Extent, FileType, Space, Stat, Timestamp};
+use super::{Extent, FileType, LinkTo, Space, Stat, Timestamp};
 
 /// An open directory. Names are looked up in it, whatever happens to its path.
 #[derive(Debug)]
@@ -146,9 +146,25 @@ pub(crate) fn create_dir(dir: &Dir, name: &[u8], mode: u32) -> io::Result<()> {
     retry(|| rustix::fs::mkdirat(&dir.0, name, mode))
 }
 
+/// What is neither file, folder nor link, for messages.
+pub(crate) const SPECIAL: &str = "device, FIFO or socket";
+
+/// Whether links to folders are of another kind than those to files.
+pub(crate) const HAS_KINDS_OF_LINKS: bool = false;
+
 /// Makes the symbolic link `name` with exactly the bytes `target`.
-pub(crate) fn create_symlink(dir: &Dir, name: &[u8], target: &[u8]) -> io::Result<()> {
+pub(crate) fn create_symlink(
+    dir: &Dir,
+    name: &[u8],
+    target: &[u8],
+    _leads_to: LinkTo,
+) -> io::Result<()> {
     retry(|| rustix::fs::symlinkat(target, &dir.0, name))
+}
+
+/// What kind of link `name` is: there is only one.
+pub(crate) fn kind_of_link(_dir: &Dir, _name: &[u8]) -> io::Result<LinkTo> {
+    Ok(LinkTo::Unknown)
 }
 
 /// Gives the file `old_name` of `old_dir` the second name `name`.
@@ -397,6 +413,7 @@ fn owner_of(stat: &Stat) -> (Option<rustix::fs::Uid>, Option<rustix::fs::Gid>) {
 
 #[allow(
     clippy::unnecessary_cast,
+    clippy::cast_lossless,
     reason = "the fields' types differ between platforms"
 )]
 fn stat_from(stat: &rustix::fs::Stat) -> Stat {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use crate::plan::links::{Resolution, Resolver};
 use crate::plan::{NodeId, NodeKind, Plan};
+use crate::sys;
 use crate::text::escape_bytes;
 use crate::tree::Side;
 use crate::tree::moment::Moment;
@@ -270,6 +271,6 @@ fn describe(side: &Side<'_>, node: NodeId) -> String {
         NodeKind::Dir => "folder".to_owned(),
         NodeKind::File => format!("file of {} bytes", plan.size(node)),
         NodeKind::Symlink => format!("link to `{}`", escape_bytes(plan.target(node))),
-        NodeKind::Special => "device, FIFO or socket".to_owned(),
+        NodeKind::Special => sys::SPECIAL.to_owned(),
     }
 }

@@ -40,7 +40,7 @@ pub(crate) struct Chunks {
 pub(super) enum Kind {
     Frames(Index),
     Blocks(Box<bcp::Index>),
-    Items(Items),
+    Items(Box<Items>),
 }
 
 /// A chunk that was decoded, or is just now.

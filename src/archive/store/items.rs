@@ -105,7 +105,7 @@ pub(crate) fn of_items(
         items.kept = Some(spool);
     }
     let starts = sums(sizes.into_iter());
-    let chunks = Chunks::new(file, starts, Kind::Items(items));
+    let chunks = Chunks::new(file, starts, Kind::Items(Box::new(items)));
     Ok(Store::Chunks(chunks))
 }
 

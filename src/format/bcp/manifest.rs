@@ -9,15 +9,7 @@ use crate::codec::deflate::{Memory, Setup, Strategy};
 use crate::entry::{Member, MemberKind};
 use crate::error::{ErrorKind, Refusal};
 use crate::extents::Extents;
-
-/// What a link led to where the tree was packed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Hint {
-    #[default]
-    Unknown,
-    File,
-    Dir,
-}
+use crate::sys::LinkTo;
 
 /// What a content went through before it was compressed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -143,7 +135,6 @@ pub(crate) struct Entry {
     pub member: Member,
     /// The number of a file's content.
     pub content: Option<u32>,
-    pub hint: Hint,
 }
 
 /// What a manifest claims, before it takes memory.
@@ -316,10 +307,10 @@ fn kind_byte(entry: &Entry) -> u8 {
         MemberKind::Symlink => 2,
         MemberKind::Hardlink => 3,
     };
-    let hint = match entry.hint {
-        Hint::Unknown => 0,
-        Hint::File => 1 << 2,
-        Hint::Dir => 2 << 2,
+    let hint = match entry.member.leads_to {
+        LinkTo::Unknown => 0,
+        LinkTo::File => 1 << 2,
+        LinkTo::Dir => 2 << 2,
     };
     let time = match entry.member.modified {
         Some(_) => HAS_TIME,

@@ -19,9 +19,7 @@ mod write;
 pub(crate) use filters::{Restorer, Transformer, filter};
 pub(crate) use launch::Launch;
 pub(crate) use layout::{BlockCodec, MAGIC, MAX_BLOCK, MAX_PARTS, Row};
-pub(crate) use manifest::{
-    Claim, Content, Entry, Filter, Form, Hint, Manifest, Part, Verdict, keep_all,
-};
+pub(crate) use manifest::{Claim, Content, Entry, Filter, Form, Manifest, Part, Verdict, keep_all};
 pub(crate) use pieces::{Layout, Piece};
 pub(crate) use read::{Index, decode_block, decode_start, has_trailer, read_index, read_root_hash};
 pub(crate) use stream::{Block, StreamReader};

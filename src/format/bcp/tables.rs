@@ -7,11 +7,11 @@ use std::collections::HashSet;
 
 use super::column::{self, Columns, HAS_TIME, Heap, next, over, rows, values};
 use super::contents::{read_blocks, read_contents};
-use super::manifest::{Claim, Content, Entry, Hint, Judge, Manifest, Verdict};
+use super::manifest::{Claim, Content, Entry, Judge, Manifest, Verdict};
 use crate::entry::{Member, MemberKind};
 use crate::error::{ErrorKind, Refusal};
 use crate::extents::Extents;
-use crate::sys::Timestamp;
+use crate::sys::{LinkTo, Timestamp};
 
 /// The bytes of all paths together, at most: a name may be in many.
 const MAX_PATHS: usize = 128 << 20;
@@ -286,10 +286,10 @@ impl Reader<'_, '_> {
             2 => MemberKind::Symlink,
             _ => MemberKind::Hardlink,
         };
-        let hint = match (kind, byte >> 2 & 3) {
-            (_, 0) => Hint::Unknown,
-            (MemberKind::Symlink, 1) => Hint::File,
-            (MemberKind::Symlink, 2) => Hint::Dir,
+        let leads_to = match (kind, byte >> 2 & 3) {
+            (_, 0) => LinkTo::Unknown,
+            (MemberKind::Symlink, 1) => LinkTo::File,
+            (MemberKind::Symlink, 2) => LinkTo::Dir,
             (
                 MemberKind::Symlink | MemberKind::Dir | MemberKind::File | MemberKind::Hardlink,
                 _,
@@ -302,6 +302,7 @@ impl Reader<'_, '_> {
         self.spend_path(&path)?;
         let mut member = Member::new(kind, path);
         member.mode = mode;
+        member.leads_to = leads_to;
         if byte & HAS_TIME != 0 {
             let secs = next(&mut self.seconds).map(i64::from_le_bytes)?;
             let nanos = next(&mut self.nanoseconds).map(u32::from_le_bytes)?;
@@ -347,11 +348,7 @@ impl Reader<'_, '_> {
                 self.spend_path(&member.target)?;
             }
         }
-        Ok(Entry {
-            member,
-            content,
-            hint,
-        })
+        Ok(Entry { member, content })
     }
 
     fn spend_path(&mut self, path: &[u8]) -> Result<(), Refusal> {

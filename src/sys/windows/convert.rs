@@ -3,12 +3,12 @@
 
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, FileTimes, Metadata};
+use std::fs::FileTimes;
 use std::io;
-use std::os::windows::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use super::{FILE_ATTRIBUTE_DIRECTORY, FILE_ATTRIBUTE_READONLY, FILE_ATTRIBUTE_REPARSE_POINT};
 use crate::sys::{FileType, Stat, Timestamp};
 
 // System error codes (winerror.h).
@@ -17,14 +17,16 @@ pub(super) const ERROR_ACCESS_DENIED: i32 = 5;
 const ERROR_NOT_SAME_DEVICE: i32 = 17;
 const ERROR_WRITE_PROTECT: i32 = 19;
 pub(super) const ERROR_SHARING_VIOLATION: i32 = 32;
+pub(super) const ERROR_LOCK_VIOLATION: i32 = 33;
 const ERROR_NOT_SUPPORTED: i32 = 50;
 const ERROR_DISK_FULL: i32 = 112;
 pub(super) const ERROR_INVALID_NAME: i32 = 123;
 const ERROR_BAD_PATHNAME: i32 = 161;
-const ERROR_FILENAME_EXCED_RANGE: i32 = 206;
+pub(super) const ERROR_FILENAME_EXCED_RANGE: i32 = 206;
 pub(super) const ERROR_DIRECTORY: i32 = 267;
 pub(super) const ERROR_STOPPED_ON_SYMLINK: i32 = 681;
 const ERROR_NO_UNICODE_TRANSLATION: i32 = 1113;
+pub(super) const ERROR_USER_MAPPED_FILE: i32 = 1224;
 const ERROR_PRIVILEGE_NOT_HELD: i32 = 1314;
 
 /// From 1601, where file times begin, to 1970, in seconds.
@@ -181,33 +183,75 @@ pub(super) fn is_read_only(mode: u32) -> bool {
     mode & 0o200 == 0
 }
 
-/// Whether the file system keeps it as a folder: folders, links to folders and
-/// junctions.
-pub(super) fn is_directory_entry(found: &Metadata) -> bool {
-    const FILE_ATTRIBUTE_DIRECTORY: u32 = 0x10;
-    found.file_attributes() & FILE_ATTRIBUTE_DIRECTORY != 0
-}
-
 /// The mode that stands for what Windows knows. The read-only attribute of a
 /// folder doesn't protect it: Explorer uses it as a mark.
-pub(super) fn mode_of(found: &Metadata) -> u32 {
-    match (is_directory_entry(found), found.permissions().readonly()) {
+pub(super) fn mode_of(attributes: u32) -> u32 {
+    match (
+        attributes & FILE_ATTRIBUTE_DIRECTORY != 0,
+        attributes & FILE_ATTRIBUTE_READONLY != 0,
+    ) {
         (true, _) => 0o755,
         (false, true) => 0o444,
         (false, false) => 0o644,
     }
 }
 
-/// What kind of thing `found` is; links and junctions are links.
-pub(super) fn file_type(found: fs::FileType) -> FileType {
-    if found.is_symlink() {
+/// What kind of thing has these attributes and, as a reparse point, this tag.
+///
+/// Other points that stand for another name are special: junctions, mounted volumes,
+/// links of the Linux subsystem. What keeps content elsewhere is a file or folder.
+pub(super) fn file_type(attributes: u32, tag: u32) -> FileType {
+    const SYMLINK: u32 = 0xa000_000c;
+    const STANDS_FOR_A_NAME: u32 = 0x2000_0000;
+    let is_reparse_point = attributes & FILE_ATTRIBUTE_REPARSE_POINT != 0;
+    if is_reparse_point && tag == SYMLINK {
         FileType::Symlink
-    } else if found.is_dir() {
-        FileType::Dir
-    } else if found.is_file() {
-        FileType::File
-    } else {
+    } else if is_reparse_point && tag & STANDS_FOR_A_NAME != 0 {
         FileType::Special
+    } else if attributes & FILE_ATTRIBUTE_DIRECTORY != 0 {
+        FileType::Dir
+    } else {
+        FileType::File
+    }
+}
+
+/// A number from its two halves.
+pub(super) fn joined(high: u32, low: u32) -> u64 {
+    u64::from(high) << 32 | u64::from(low)
+}
+
+/// Names and kinds from a row of `FILE_FULL_DIR_INFORMATION` (ntifs.h).
+///
+/// | offset | size | |
+/// |---|---|---|
+/// | 0 | 4 | where the next one begins, from this one; 0 in the last |
+/// | 56 | 4 | attributes |
+/// | 60 | 4 | length of the name in bytes |
+/// | 64 | 4 | of a reparse point its tag, else the size of extended attributes |
+/// | 68 | | the name in UTF-16 |
+pub(super) fn listed(buffer: &[u64]) -> io::Result<Vec<(String, FileType)>> {
+    let bytes: Vec<u8> = buffer.iter().flat_map(|unit| unit.to_ne_bytes()).collect();
+    let broken = || io::Error::other("the file system's list of names is broken");
+    let number = |at: usize| {
+        let bytes = bytes.get(at..at + 4).ok_or_else(broken)?;
+        Ok::<_, io::Error>(u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+    };
+    let mut found = Vec::new();
+    let mut at = 0;
+    loop {
+        let next = number(at)? as usize;
+        let len = number(at + 60)? as usize;
+        let name = bytes.get(at + 68..at + 68 + len).ok_or_else(broken)?;
+        let units = name
+            .chunks_exact(2)
+            .map(|unit| u16::from_le_bytes([unit[0], unit[1]]));
+        let name: Result<String, _> = char::decode_utf16(units).collect();
+        let name = name.map_err(|_| not_unicode())?;
+        found.push((name, file_type(number(at + 56)?, number(at + 64)?)));
+        if next == 0 {
+            return Ok(found);
+        }
+        at += next;
     }
 }
 

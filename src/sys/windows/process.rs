@@ -149,10 +149,17 @@ impl Held {
     pub(crate) fn release(&mut self) {}
 }
 
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.release();
+    }
+}
+
 /// How a program ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
     Status(i32),
+    #[allow(dead_code, reason = "no signal ends a process here")]
     Signal(i32),
 }
 
