@@ -130,14 +130,7 @@ fn world() -> Scratch {
     build::hard_link(scratch.path("file"), scratch.path("same-file"));
     link(scratch.path("dangling"), b"nothing");
     link(scratch.path("to-lib"), b"app/lib");
-    rustix::fs::mknodat(
-        rustix::fs::CWD,
-        scratch.path("fifo/sub/pipe"),
-        rustix::fs::FileType::Fifo,
-        0o644.into(),
-        0,
-    )
-    .unwrap();
+    build::fifo(scratch.path("fifo/sub/pipe"));
     drop(UnixListener::bind(scratch.path("socket/socket")).unwrap());
     build::age(scratch.root());
     scratch

@@ -139,8 +139,7 @@ fn world() -> Scratch {
     file(scratch.path("empty"), "");
     let zeros = evil::tar(&[data("zeros", &vec![0; 4 << 20])]);
     file(scratch.path("bomb.tar.gz"), gzip(&zeros));
-    let (cwd, kind) = (rustix::fs::CWD, rustix::fs::FileType::Fifo);
-    rustix::fs::mknodat(cwd, scratch.path("fifo/pipe"), kind, 0o644.into(), 0).unwrap();
+    build::fifo(scratch.path("fifo/pipe"));
     let pack = ["pack", "-q", "app", "-o", "app.tar"];
     assert_eq!(bundlecp(scratch.root(), &pack).status, 0);
     build::age(scratch.root());

@@ -27,6 +27,14 @@ pub(crate) fn link(path: impl AsRef<Path>, target: &[u8]) {
     symlink(OsStr::from_bytes(target), path).unwrap();
 }
 
+/// By the command: `rustix` has no such call for macOS.
+pub(crate) fn fifo(path: impl AsRef<Path>) {
+    let made = std::process::Command::new("mkfifo")
+        .arg(path.as_ref())
+        .status();
+    assert!(made.unwrap().success());
+}
+
 pub(crate) fn hard_link(original: impl AsRef<Path>, path: impl AsRef<Path>) {
     std::fs::hard_link(original, path).unwrap();
 }

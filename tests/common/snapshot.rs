@@ -156,7 +156,7 @@ impl Reader {
                 let target = rustix::fs::readlinkat(dir, name, Vec::new()).unwrap();
                 node(&stat, Kind::Link(target.into_bytes()), none())
             }
-            _ => node(&stat, Kind::Special(stat.st_mode as u32), none()),
+            _ => node(&stat, Kind::Special(mode_of(&stat)), none()),
         };
         self.nodes.insert(path, made);
     }
@@ -190,12 +190,21 @@ impl Node {
 
 #[allow(
     clippy::unnecessary_cast,
+    clippy::cast_lossless,
+    reason = "the field's type differs between platforms"
+)]
+fn mode_of(stat: &Stat) -> u32 {
+    stat.st_mode as u32
+}
+
+#[allow(
+    clippy::unnecessary_cast,
     reason = "the fields' types differ between platforms"
 )]
 fn node(stat: &Stat, kind: Kind, xattrs: BTreeMap<Vec<u8>, Vec<u8>>) -> Node {
     Node {
         kind,
-        mode: stat.st_mode as u32 & 0o7777,
+        mode: mode_of(stat) & 0o7777,
         owner: (stat.st_uid, stat.st_gid),
         mtime: (stat.st_mtime as i64, stat.st_mtime_nsec as i64),
         xattrs,

@@ -225,6 +225,11 @@ impl Arena {
 
 /// Lets an ordinary user read everything below `dir`, and notes the modes that
 /// stood in the way.
+#[allow(
+    clippy::unnecessary_cast,
+    clippy::cast_lossless,
+    reason = "the field's type differs between platforms"
+)]
 fn open_to_owner(dir: &OwnedFd, path: &[u8], modes: &mut BTreeMap<Vec<u8>, u32>) {
     for entry in Dir::read_from(dir).unwrap().flatten() {
         let name = entry.file_name();
@@ -238,7 +243,7 @@ fn open_to_owner(dir: &OwnedFd, path: &[u8], modes: &mut BTreeMap<Vec<u8>, u32>)
             _ => 0o400,
         };
         if stat.st_mode & needed != needed {
-            modes.insert(path.clone(), stat.st_mode & 0o7777);
+            modes.insert(path.clone(), stat.st_mode as u32 & 0o7777);
             let mode = Mode::from_raw_mode(stat.st_mode & 0o7777 | needed);
             rustix::fs::chmodat(dir, name, mode, AtFlags::empty()).unwrap();
         }

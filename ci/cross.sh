@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# The other platforms, from Linux: the code compiles and passes clippy for Windows, macOS, ARM Linux and
+# musl, and the tests of the library and of the command run on Windows' calls, by Wine.
+#
+# The standard library of each target is built from Debian's source of it: that needs nothing but Debian's
+# and PyPI's packages. Wine 8 has no symbolic links: it says that it made one, and makes nothing. So what
+# runs here proves that this is found out before anything is written; docs/platforms.md says what doesn't
+# run here.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+script=cross
+work=$(mktemp -d)
+# shellcheck source=ci/checks.sh
+source ci/checks.sh
+# shellcheck source=ci/compilers.sh
+source ci/compilers.sh
+
+windows=x86_64-win7-windows-gnu
+wine=/usr/lib/wine/wine64
+export WINEDEBUG=-all WINEPREFIX=$work/wine
+clean_up() {
+    # It would stay until its last program has been gone for a while.
+    [ ! -d "$WINEPREFIX" ] || WINEPREFIX=$WINEPREFIX /usr/lib/wine/wineserver64 -k >/dev/null 2>&1 || true
+}
+
+stage="installing the compilers"
+if ! use_debians_rust mingw-w64 wine64 >"$work/log" 2>&1; then
+    skip "all of it: compilers for other platforms can't be installed: $(tail -n 1 "$work/log")"
+    stage=finished
+    exit
+fi
+# A folder of its own: this compiler is another one than the one that built all else.
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$repo/target}/cross CARGO_INCREMENTAL=0
+export CARGO_UNSTABLE_BUILD_STD=std,panic_abort CARGO_TARGET_X86_64_WIN7_WINDOWS_GNU_RUNNER=$wine
+
+# Nothing of it is run: the C in it needs no optimizing.
+export CFLAGS_aarch64_apple_darwin=-O0 CFLAGS_aarch64_unknown_linux_gnu=-O0 CFLAGS_x86_64_unknown_linux_musl=-O0
+
+# lint TARGET WHAT...: what is built for it, without a warning.
+lint() {
+    cargo clippy --locked --target "$@" -- -D warnings
+}
+stage=clippy
+for target in "$windows" aarch64-apple-darwin; do
+    check "it and its tests compile for $target without a warning" lint "$target" --all-targets
+done
+# Their tests are those that run here.
+for target in aarch64-unknown-linux-gnu x86_64-unknown-linux-musl; do
+    check "it compiles for $target without a warning" lint "$target" --lib --bins
+done
+
+# tested NAME ARGUMENTS...: counts the tests of one program as this script's own checks.
+tested() {
+    local name=$1 line status=0
+    shift
+    cargo test --locked --target "$windows" "$@" >"$work/log" 2>&1 || status=$?
+    line=$(grep -E '^test result: ' "$work/log" | tail -n 1)
+    if [[ $status -eq 0 && $line =~ ([0-9]+)\ passed\;\ 0\ failed ]]; then
+        ok "$name: ${BASH_REMATCH[1]} tests"
+    else
+        not_ok "$name"
+    fi
+}
+stage="tests by Wine"
+tested "the library's own tests pass on Windows' calls" --lib
+tested "the command does what it says on Windows' calls" --test windows
+
+stage=finished
