@@ -177,3 +177,8 @@ pub use progress::{Phase, Progress, Silent, Status};
 pub use scan::SpecialFiles;
 pub use sys::Timestamp;
 pub use text::escape_path;
+
+/// The code in the guide compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/guide/library.md")]
+struct Guide;
