@@ -32,7 +32,7 @@ open(page, "w").write(text)
 # bzip2's time would leave no room for the others.
 W, H, LEFT, BOTTOM, TOP, RIGHT = 720, 420, 64, 52, 24, 24
 shown = [row for row in rows if row[0] not in ("tar", "tar.bz2")]
-most_size = max(row[1] for row in shown) / 1e6 * 1.12
+most_size = max(row[1] for row in shown) / 1e6 * 1.2
 most_time = max(row[3] for row in shown) * 1.12
 
 
@@ -60,17 +60,14 @@ while seconds < most_time:
     seconds = round(seconds + (0.5 if most_time > 1.5 else 0.2), 2)
 parts.append(f'<text x="{(LEFT + W) / 2}" y="{H - 10}" text-anchor="middle">size, MB</text>')
 parts.append(f'<text transform="translate(16 {H / 2}) rotate(-90)" text-anchor="middle">extract, s</text>')
-taken = []
-for name, size, _, extract in sorted(shown, key=lambda row: row[1]):
-    x, y = place(size, extract)
+points = [(name, *place(size, extract)) for name, size, _, extract in shown]
+for name, x, y in points:
     kind = "own" if name.startswith("bcp") else "other"
     parts.append(f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="5"/>')
-    label = y - 10
-    while any(abs(x - other) < 110 and abs(label - height) < 15 for other, height in taken):
-        label -= 15
-    taken.append((x, label))
-    text = "." + name.replace(" --profile", ",")
-    anchor = "middle" if x < W - 80 else "end"
-    parts.append(f'<text x="{x:.1f}" y="{label:.1f}" text-anchor="{anchor}">{text}</text>')
+    # Beside the point: to the right, unless another one is there.
+    is_taken = any(0 < other - x < 90 and abs(height - y) < 14 for _, other, height in points)
+    at, anchor = (x - 10, "end") if is_taken else (x + 10, "start")
+    label = "." + name.replace(" --profile", ",")
+    parts.append(f'<text x="{at:.1f}" y="{y + 4:.1f}" text-anchor="{anchor}">{label}</text>')
 parts.append("</svg>")
 open(f"{folder}/formats.svg", "w").write("\n".join(parts) + "\n")
