@@ -441,16 +441,9 @@ fn open_listable(dir: &Dir, name: &str) -> io::Result<File> {
 }
 
 fn open_listable_sharing(dir: &Dir, name: &str, share: u32) -> io::Result<File> {
-    let how = Opening {
-        access: FILE_LIST_DIRECTORY | FILE_READ_ATTRIBUTES | SYNCHRONIZE,
-        share,
-        attributes: 0,
-        disposition: FILE_OPEN,
-        // Not only folders, so that a link is told from a file below.
-        options: FILE_SYNCHRONOUS_IO_NONALERT
-            | FILE_OPEN_FOR_BACKUP_INTENT
-            | FILE_OPEN_REPARSE_POINT,
-    };
+    // Not only folders, so that a link is told from a file below.
+    let access = FILE_LIST_DIRECTORY | FILE_READ_ATTRIBUTES | SYNCHRONIZE;
+    let how = existing(access, share);
     let handle = raw::open_at(&dir.handle, name, how)?;
     match stat_file(&handle)?.file_type {
         _ if name.is_empty() => Ok(handle),
@@ -468,15 +461,7 @@ fn open_listable_sharing(dir: &Dir, name: &str, share: u32) -> io::Result<File> 
 /// holds its name.
 fn open_no_link(dir: &Dir, name: &[u8], access: u32) -> io::Result<File> {
     let name = check_name(name)?;
-    let how = Opening {
-        access,
-        share: SHARE_NO_DELETE,
-        attributes: 0,
-        disposition: FILE_OPEN,
-        options: FILE_SYNCHRONOUS_IO_NONALERT
-            | FILE_OPEN_FOR_BACKUP_INTENT
-            | FILE_OPEN_REPARSE_POINT,
-    };
+    let how = existing(access, SHARE_NO_DELETE);
     let file = raw::open_at(&dir.handle, name, how)?;
     let found = raw::information(&file)?;
     if found.dwFileAttributes & FILE_ATTRIBUTE_REPARSE_POINT == 0 {
@@ -491,30 +476,28 @@ fn open_no_link(dir: &Dir, name: &[u8], access: u32) -> io::Result<File> {
     }
 }
 
-/// Opens `name` itself, whatever it is, for something else than its content.
-fn open_for(dir: &Dir, name: &[u8], access: u32) -> io::Result<File> {
-    let how = Opening {
-        access: access | SYNCHRONIZE,
-        share: SHARE_ALL,
+/// How something that stands is opened: itself, whatever it is.
+fn existing(access: u32, share: u32) -> Opening {
+    Opening {
+        access,
+        share,
         attributes: 0,
         disposition: FILE_OPEN,
         options: FILE_SYNCHRONOUS_IO_NONALERT
             | FILE_OPEN_FOR_BACKUP_INTENT
             | FILE_OPEN_REPARSE_POINT,
-    };
+    }
+}
+
+/// Opens `name` itself, whatever it is, for something else than its content.
+fn open_for(dir: &Dir, name: &[u8], access: u32) -> io::Result<File> {
+    let how = existing(access | SYNCHRONIZE, SHARE_ALL);
     raw::open_at(&dir.handle, check_name(name)?, how)
 }
 
 /// Opens `dir` once more, for something else than listing it.
 fn reopen_for(dir: &Dir, access: u32) -> io::Result<File> {
-    let how = Opening {
-        access: access | SYNCHRONIZE,
-        share: SHARE_ALL,
-        attributes: 0,
-        disposition: FILE_OPEN,
-        options: FILE_SYNCHRONOUS_IO_NONALERT | FILE_OPEN_FOR_BACKUP_INTENT,
-    };
-    raw::open_at(&dir.handle, "", how)
+    raw::open_at(&dir.handle, "", existing(access | SYNCHRONIZE, SHARE_ALL))
 }
 
 /// Opens what stands at a path for one call, and not for its content.

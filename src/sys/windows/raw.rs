@@ -9,7 +9,7 @@
 use std::ffi::{OsString, c_void};
 use std::fs::File;
 use std::io;
-use std::mem::{MaybeUninit, offset_of};
+use std::mem::offset_of;
 use std::os::windows::ffi::{OsStrExt, OsStringExt};
 use std::os::windows::io::{AsRawHandle, FromRawHandle};
 use std::path::{Path, PathBuf};
@@ -350,18 +350,17 @@ pub(super) fn free_space(path: &Path) -> io::Result<(u64, u64)> {
     let mut path: Vec<u16> = path.as_os_str().encode_wide().collect();
     // The call wants a folder's name to end in one.
     path.extend([u16::from(b'\\'), 0]);
-    let (mut free, mut total) = (MaybeUninit::uninit(), MaybeUninit::uninit());
+    let (mut free, mut total) = (0, 0);
     // SAFETY: the path ends in a NUL, and both numbers live until the call has returned.
     win32(unsafe {
         GetDiskFreeSpaceExW(
             path.as_ptr(),
-            free.as_mut_ptr(),
-            total.as_mut_ptr(),
+            &raw mut free,
+            &raw mut total,
             ptr::null_mut(),
         )
     })?;
-    // SAFETY: the call succeeded, so it has set both.
-    Ok(unsafe { (free.assume_init(), total.assume_init()) })
+    Ok((free, total))
 }
 
 /// Whether a status says that the system or the file system lacks a call's newer form.
