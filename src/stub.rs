@@ -2,10 +2,9 @@
 //! called, and leaves all else to [`bundlecp::onefile::launch`].
 
 use std::ffi::OsString;
-use std::io::Write;
 
 use bundlecp::ErrorKind;
-use bundlecp::onefile::{Environment, Invocation, launch};
+use bundlecp::onefile::{Environment, Invocation, launch, tell};
 
 /// Runs the program; returns its exit status where it did not become another.
 pub(crate) fn run(arguments: Vec<OsString>) -> i32 {
@@ -13,7 +12,7 @@ pub(crate) fn run(arguments: Vec<OsString>) -> i32 {
     match launch(Invocation::new(arguments, environment)) {
         Ok(exit) => {
             if let Some(leftover) = &exit.leftover {
-                let _ = writeln!(std::io::stderr(), "{}", leftover.report());
+                tell(leftover);
             }
             exit.status
         }
@@ -21,7 +20,7 @@ pub(crate) fn run(arguments: Vec<OsString>) -> i32 {
         Err(error) if error.kind() == ErrorKind::Interrupted => 130,
         Err(error) => {
             // With standard error closed, the exit status still tells.
-            let _ = writeln!(std::io::stderr(), "{}", error.report());
+            tell(&error);
             i32::from(error.kind().exit_status())
         }
     }

@@ -10,6 +10,8 @@ mod cli;
 mod common;
 #[path = "onefile/ephemeral.rs"]
 mod ephemeral;
+#[path = "onefile/for_windows.rs"]
+mod for_windows;
 #[path = "onefile/hostile.rs"]
 mod hostile;
 #[path = "onefile/start.rs"]

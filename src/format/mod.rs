@@ -9,6 +9,7 @@ pub(crate) mod apple_double;
 pub(crate) mod bcp;
 pub(crate) mod carchive;
 pub(crate) mod manifest;
+pub(crate) mod pe;
 pub(crate) mod tar;
 pub(crate) mod zip;
 

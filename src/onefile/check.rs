@@ -56,18 +56,21 @@ pub(super) fn differences(
 
 fn is_same(dir: &Dir, entry: &Entry, manifest: &Manifest, buffer: &mut [u8]) -> bool {
     let member = &entry.member;
-    let Ok(stat) = sys::stat_at(dir, &member.path) else {
+    let Ok(stat) = sys::stat_below(dir, &member.path) else {
         return false;
     };
-    let owner = |mode: u32| mode & 0o500;
+    let may_run = |mode: u32| match sys::HAS_PERMISSION_BITS {
+        true => mode & 0o500,
+        false => 0,
+    };
     match (member.kind, stat.file_type) {
         (MemberKind::Dir, FileType::Dir) => true,
         (MemberKind::Symlink, FileType::Symlink) => {
-            sys::read_link(dir, &member.path).is_ok_and(|target| target == member.target)
+            sys::read_link_below(dir, &member.path).is_ok_and(|target| target == member.target)
         }
         // What it is a name of is compared by itself.
         (MemberKind::Hardlink, FileType::File) => {
-            sys::stat_at(dir, &member.target).is_ok_and(|first| first.is_same_object(&stat))
+            sys::stat_below(dir, &member.target).is_ok_and(|first| first.is_same_object(&stat))
         }
         (MemberKind::File, FileType::File) => {
             let content = entry
@@ -76,9 +79,9 @@ fn is_same(dir: &Dir, entry: &Entry, manifest: &Manifest, buffer: &mut [u8]) -> 
             let Some(content) = content else {
                 return stat.size == 0;
             };
-            owner(stat.mode) == owner(member.mode)
+            may_run(stat.mode) == may_run(member.mode)
                 && stat.size == content.size
-                && sys::open_file(dir, &member.path)
+                && sys::open_file_below(dir, &member.path)
                     .is_ok_and(|file| has_hash(&file, content, buffer))
         }
         _ => false,

@@ -14,9 +14,6 @@ use crate::sys;
 /// The variable that tells the program where the executable is that it was started by.
 pub const ORIGINAL_EXE: &str = "BUNDLECP_ORIGINAL_EXE";
 
-/// The variables that name folders with libraries, on any platform.
-const LIBRARY_PATHS: [&str; 3] = ["LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LIBPATH"];
-
 /// The variable that tells which folder with libraries was added.
 const LIBRARIES: &str = "BUNDLECP_LIBRARY_PATH";
 
@@ -40,7 +37,8 @@ impl Environment {
 
     /// Returns the value of `name`; an empty one counts as none.
     pub fn get(&self, name: &str) -> Option<&OsStr> {
-        let found = self.0.iter().find(|(one, _)| one == name);
+        let mut all = self.0.iter();
+        let found = all.find(|(one, _)| sys::is_same_variable(one, name));
         found
             .map(|(_, value)| value.as_os_str())
             .filter(|value| !value.is_empty())
@@ -57,14 +55,15 @@ impl Environment {
 
     pub(super) fn set(&mut self, name: &str, value: impl Into<OsString>) {
         let value = value.into();
-        match self.0.iter_mut().find(|(one, _)| one == name) {
+        let mut all = self.0.iter_mut();
+        match all.find(|(one, _)| sys::is_same_variable(one, name)) {
             Some((_, old)) => *old = value,
             None => self.0.push((name.into(), value)),
         }
     }
 
     fn remove(&mut self, name: &str) {
-        self.0.retain(|(one, _)| one != name);
+        self.0.retain(|(one, _)| !sys::is_same_variable(one, name));
     }
 
     /// Lets libraries be found in `folder` first.
@@ -81,7 +80,7 @@ impl Environment {
         let mut value = folder.as_os_str().to_owned();
         match before {
             Some(before) => {
-                value.push(":");
+                value.push(sys::BETWEEN_PATHS);
                 value.push(&before);
                 self.set(&kept, before);
             }
@@ -101,7 +100,7 @@ impl Environment {
         let own: Vec<&OsStr> = FOLDERS.iter().filter_map(|name| self.get(name)).collect();
         // A folder's program tells no more than where it is itself.
         let program = self.get(ARCHIVE_FILE).map(Path::new).and_then(Path::parent);
-        for name in LIBRARY_PATHS {
+        for name in sys::LIBRARY_PATHS {
             let kept = format!("{name}_ORIG");
             match (self.get(&kept), self.get(name)) {
                 (Some(before), _) => restored.set(name, before),
@@ -111,12 +110,14 @@ impl Environment {
                         let is_beside = program.is_some_and(|folder| path.starts_with(folder));
                         is_beside || own.contains(&path.as_os_str())
                     };
-                    let left: Vec<PathBuf> = std::env::split_paths(now)
-                        .filter(|path| !is_own(path))
-                        .collect();
-                    match std::env::join_paths(&left) {
-                        Ok(path) if !left.is_empty() => restored.set(name, path),
-                        _ => restored.remove(name),
+                    let all: Vec<PathBuf> = std::env::split_paths(now).collect();
+                    let left = all.iter().filter(|path| !is_own(path));
+                    let left: Vec<&PathBuf> = left.collect();
+                    if left.len() < all.len() {
+                        match std::env::join_paths(&left) {
+                            Ok(path) if !left.is_empty() => restored.set(name, path),
+                            _ => restored.remove(name),
+                        }
                     }
                 }
                 (None, None) => {}

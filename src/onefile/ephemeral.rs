@@ -1,7 +1,7 @@
 //! A bundle that is unpacked for one start: into a private folder that is removed when
 //! the program ends, however it ends.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::dest::Staging;
 use crate::error::{Error, Result};
@@ -26,8 +26,7 @@ pub(super) fn prepare(
     let _umask = Umask::set(PRIVATE);
     for folder in cache::temporary(&invocation.environment) {
         match unpack_into(source, &folder, &mut rejections)? {
-            Some(staging) => {
-                let path = sys::join_bytes(&folder.path, staging.name());
+            Some((staging, path)) => {
                 let parts = Parts {
                     entry: &source.launch.entry,
                     library_path: source.launch.library_path.as_deref(),
@@ -45,9 +44,9 @@ fn unpack_into(
     source: &Source<'_>,
     folder: &Candidate,
     rejections: &mut Rejections,
-) -> Result<Option<Staging>> {
-    let parent = match trust::open(&folder.path, Last::Safe, Absent::Fail) {
-        Ok(parent) => parent,
+) -> Result<Option<(Staging, PathBuf)>> {
+    let (parent, folder) = match trust::open(&folder.path, Last::Safe, Absent::Fail) {
+        Ok(opened) => opened,
         Err(refused) => {
             rejections.add(&folder.path, &refused);
             return Ok(None);
@@ -57,15 +56,15 @@ fn unpack_into(
         .path
         .file_name()
         .map_or(&b"app"[..], sys::os_to_bytes);
-    let unpacked = Staging::create(&parent, &folder.path, label).and_then(|staging| {
-        let found = source.probe(&staging, &folder.path)?;
-        let path = sys::join_bytes(&folder.path, staging.name());
+    let unpacked = Staging::create(&parent, &folder, label).and_then(|staging| {
+        let found = source.probe(&staging, &folder)?;
+        let path = sys::join_bytes(&folder, staging.name());
         source.extract(&staging, &found, &path, (&Donors::default(), PRIVATE))?;
-        Ok(staging)
+        Ok((staging, path))
     });
     match unpacked {
-        Ok(staging) => Ok(Some(staging)),
-        Err(error) => rejections.add_error(&folder.path, error).map(|()| None),
+        Ok(unpacked) => Ok(Some(unpacked)),
+        Err(error) => rejections.add_error(&folder, error).map(|()| None),
     }
 }
 

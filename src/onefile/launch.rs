@@ -67,7 +67,7 @@ pub struct Exit {
 pub fn launch(invocation: Invocation) -> Result<Exit> {
     sys::hold_standard_streams();
     let own = sys::own_executable();
-    let own = own.map_err(|error| Error::io("open", "/proc/self/exe", error))?;
+    let own = own.map_err(|error| Error::io("open", sys::OWN_EXECUTABLE, error))?;
     let mut start = Start {
         own,
         invocation,
@@ -86,6 +86,12 @@ pub fn launch(invocation: Invocation) -> Result<Exit> {
         .get(VERIFY)
         .is_some_and(|value| value == "1");
     start.run()
+}
+
+/// Says what went wrong where the user sees it: on standard error, or on Windows, in a
+/// program that has none, in a window.
+pub fn tell(error: &Error) {
+    sys::tell(&error.report());
 }
 
 struct Start {
@@ -111,7 +117,7 @@ impl Start {
             }
             present = Present::Replace(lease.identity);
         }
-        let (index, launch, _) = locate::read(&self.own.file, &self.own.path)?;
+        let (index, launch) = locate::read(&self.own.file, &self.own.path)?;
         let held = Held::stop_signals();
         let source = Source {
             file: &self.own.file,
@@ -152,7 +158,7 @@ impl Start {
 
     /// Whether all of a bundle is what it was.
     fn is_intact(&self, lease: &Lease) -> Result<bool> {
-        let (index, _, _) = locate::read(&self.own.file, &self.own.path)?;
+        let (index, _) = locate::read(&self.own.file, &self.own.path)?;
         let manifest = &index.layout.manifest;
         let found = check::differences(&lease.dir, &lease.path, manifest, &Silent)?;
         Ok(found.is_empty())
@@ -191,7 +197,8 @@ fn is_of_this_run(lease: &Lease) -> bool {
 /// Whether the program of a bundle isn't there, or nobody may run it any more.
 fn is_gone(lease: &Lease) -> bool {
     let program = sys::join_bytes(&lease.path, &lease.stamp.head.entry);
-    let is_one = |stat: sys::Stat| stat.file_type == FileType::File && stat.mode & 0o100 != 0;
+    let may_run = |mode: u32| !sys::HAS_PERMISSION_BITS || mode & 0o100 != 0;
+    let is_one = |stat: sys::Stat| stat.file_type == FileType::File && may_run(stat.mode);
     !sys::stat_path(&program).is_ok_and(is_one)
 }
 

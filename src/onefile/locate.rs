@@ -13,7 +13,7 @@ use crate::sys;
 pub struct Onefile {
     /// Where its `.bcp` begins, in bytes.
     pub offset: u64,
-    /// Bytes of the `.bcp`, which reaches to the end of the file.
+    /// Bytes of the `.bcp`. Behind it is at most a signature of Windows.
     pub length: u64,
     /// The hash that names the `.bcp`, as its end says.
     pub root_hash: [u8; 32],
@@ -37,11 +37,11 @@ pub struct Onefile {
 /// with what it holds. Blocks are not compared with their hashes here.
 pub fn locate(path: &Path) -> Result<Onefile> {
     let file = sys::open_path(path).map_err(|error| Error::io("open", path, error))?;
-    let (index, launch, length) = read(&file, path)?;
+    let (index, launch) = read(&file, path)?;
     let to_path = |bytes: &[u8]| sys::bytes_to_path(bytes).into_owned();
     Ok(Onefile {
-        offset: index.start,
-        length: length - index.start,
+        offset: index.range.start,
+        length: index.range.end - index.range.start,
         root_hash: index.root_hash,
         entry: to_path(&launch.entry),
         library_path: launch.library_path.as_deref().map(to_path),
@@ -51,9 +51,8 @@ pub fn locate(path: &Path) -> Result<Onefile> {
     })
 }
 
-/// Reads what `file`, shown as `path`, holds: its index, how it is started, and how
-/// many bytes the file has.
-pub(super) fn read(file: &File, path: &Path) -> Result<(Index, Launch, u64)> {
+/// Reads what `file`, shown as `path`, holds: its index, and how it is started.
+pub(super) fn read(file: &File, path: &Path) -> Result<(Index, Launch)> {
     let stat = sys::stat_file(file).map_err(|error| Error::io("read", path, error))?;
     let refused = |refusal: crate::error::Refusal| refusal.at("read", path);
     let has_one = crate::format::bcp::has_trailer(file, stat.size).map_err(refused)?;
@@ -63,7 +62,7 @@ pub(super) fn read(file: &File, path: &Path) -> Result<(Index, Launch, u64)> {
     }
     let index = read_index(file, stat.size, &mut keep_all).map_err(refused)?;
     match index.launch(file).map_err(refused)? {
-        Some(launch) => Ok((index, launch, stat.size)),
+        Some(launch) => Ok((index, launch)),
         None => {
             let cause = "it is an archive that doesn't say what to start";
             let error = Error::new(ErrorKind::UnknownFormat, "read", path, cause);

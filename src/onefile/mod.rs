@@ -17,6 +17,7 @@ mod ephemeral;
 mod from_pyinstaller;
 mod launch;
 mod locate;
+mod stub;
 mod trust;
 mod unpack;
 
@@ -24,5 +25,5 @@ pub use crate::sys::arguments;
 pub use build::{Builder, Outcome};
 pub use environment::{Environment, ORIGINAL_EXE, run_outside};
 pub use from_pyinstaller::from_pyinstaller;
-pub use launch::{Exit, Invocation, launch};
+pub use launch::{Exit, Invocation, launch, tell};
 pub use locate::{Onefile, locate};

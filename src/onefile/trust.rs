@@ -55,20 +55,25 @@ impl Refused {
     }
 }
 
-/// Opens the folder at the absolute `path`.
-pub(super) fn open(path: &Path, last: Last, absent: Absent) -> Result<Dir, Refused> {
+/// Opens the folder at the absolute `path`. Returns the path that it is used by as well.
+pub(super) fn open(path: &Path, last: Last, absent: Absent) -> Result<(Dir, PathBuf), Refused> {
     if !path.is_absolute() {
         return Err(Refused::because("is not an absolute path"));
     }
-    let root = sys::open_root(Path::new("/")).map_err(|error| Refused::io("open `/`", &error))?;
-    let root_stat = sys::stat_dir(&root).map_err(|error| Refused::io("read `/`", &error))?;
+    let way = sys::way_to(path).map_err(|error| Refused::io("read", &error))?;
+    let (start, names) = way;
+    let failed = |operation: &str, error: &io::Error| {
+        Refused::io(&format!("{operation} `{}`", escape_path(&start)), error)
+    };
+    let root = sys::open_root(&start).map_err(|error| failed("open", &error))?;
+    let root_stat = sys::stat_dir_with_rights(&root).map_err(|error| failed("read", &error))?;
     let mut walk = Walk {
         own: sys::effective_user(),
         trusted: root_stat.uid,
         is_below_sticky: false,
         at: root,
-        shown: PathBuf::from("/"),
-        left: names_of(sys::os_to_bytes(path.as_os_str())),
+        shown: start,
+        left: names_of(&names),
         hops: 0,
         absent,
     };
@@ -78,7 +83,9 @@ pub(super) fn open(path: &Path, last: Last, absent: Absent) -> Result<Dir, Refus
         walk.step(&name, last)?;
     }
     // To be locked and listed as well.
-    sys::reopen_dir(&walk.at).map_err(|error| Refused::io("open", &error))
+    let dir = sys::reopen_dir(&walk.at).map_err(|error| Refused::io("open", &error))?;
+    let path = sys::path_to_use(&dir, path);
+    Ok((dir, path))
 }
 
 fn names_of(path: &[u8]) -> VecDeque<Vec<u8>> {
@@ -113,8 +120,8 @@ impl Walk {
             FileType::Dir => {
                 let dir = sys::open_for_lookup(&self.at, name)
                     .map_err(|error| self.failed("open", name, &error))?;
-                let stat =
-                    sys::stat_dir(&dir).map_err(|error| self.failed("read", name, &error))?;
+                let stat = sys::stat_dir_with_rights(&dir);
+                let stat = stat.map_err(|error| self.failed("read", name, &error))?;
                 self.shown = match name {
                     b".." => self.shown.parent().unwrap_or(Path::new("/")).to_owned(),
                     name => sys::join_bytes(&self.shown, name),
@@ -183,9 +190,12 @@ impl Walk {
         let is_sticky = stat.mode & STICKY != 0 && !is_private;
         self.is_below_sticky |= is_open && is_sticky;
         match is_open && !is_sticky {
-            true => Err(Refused::because(format!(
+            true if sys::HAS_PERMISSION_BITS => Err(Refused::because(format!(
                 "`{shown}` is writable by others (mode {:04o})",
                 stat.mode
+            ))),
+            true => Err(Refused::because(format!(
+                "`{shown}` is writable by others (icacls lists them)"
             ))),
             false => Ok(()),
         }

@@ -206,7 +206,7 @@ impl Source<'_> {
             let cause = format!("programs can't run there ({cause})");
             return refuse(ErrorKind::Unsupported, cause);
         }
-        if !found.modes.is_yes() {
+        if sys::HAS_PERMISSION_BITS && !found.modes.is_yes() {
             let cause = format!("{} keeps no permission bits", found.filesystem);
             return refuse(ErrorKind::Unsupported, cause);
         }
@@ -265,7 +265,7 @@ impl Source<'_> {
         let manifest = &self.index.layout.manifest;
         let mut records = Vec::with_capacity(manifest.entries.len());
         for entry in &manifest.entries {
-            let stat = sys::stat_at(staging.dir(), &entry.member.path)?;
+            let stat = sys::stat_below(staging.dir(), &entry.member.path)?;
             let content = entry
                 .content
                 .map(|number| &manifest.contents[number as usize]);

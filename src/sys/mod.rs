@@ -21,6 +21,13 @@ pub(crate) use process::*;
 pub use raw::arguments;
 #[cfg(unix)]
 pub(crate) use unix::*;
+// In a folder that nobody else can change, a name may be several, with `/`; and a mode tells
+// what others may do.
+#[cfg(unix)]
+pub(crate) use unix::{
+    open_file as open_file_below, read_link as read_link_below, stat_at as stat_below,
+    stat_dir as stat_dir_with_rights,
+};
 
 #[cfg(target_os = "linux")]
 mod linux;

@@ -145,6 +145,18 @@ pub(crate) fn boot_id() -> Option<[u8; 16]> {
     u128::from_str_radix(digits, 16).ok().map(u128::to_be_bytes)
 }
 
+/// Where the absolute `path` begins, and the names from there on, with `/`. Links among
+/// them are links still.
+pub(crate) fn way_to(path: &Path) -> io::Result<(PathBuf, Vec<u8>)> {
+    Ok((PathBuf::from("/"), path.as_os_str().as_bytes().to_vec()))
+}
+
+/// The path that the folder is used by which was opened as `path`: who walked there has seen
+/// that no link on the way is another user's.
+pub(crate) fn path_to_use(_dir: &Dir, path: &Path) -> PathBuf {
+    path.to_owned()
+}
+
 /// Opens `name`, a folder and no link, to look names up in it: that needs no right to
 /// list it.
 pub(crate) fn open_for_lookup(dir: &Dir, name: &[u8]) -> io::Result<Dir> {
@@ -204,12 +216,37 @@ pub(crate) fn try_lock_file(file: &File) -> io::Result<bool> {
     }
 }
 
+/// Whether a name can't be moved or removed because somebody has it open: never here.
+pub(crate) fn is_in_use(_error: &io::Error) -> bool {
+    false
+}
+
 /// Opens the file `name`, made with `mode` if it isn't there, to be locked.
 pub(crate) fn open_lock(dir: &Dir, name: &[u8], mode: u32) -> io::Result<File> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mode = Mode::from_raw_mode(mode as _);
     let fd = retry(|| rustix::fs::openat(&dir.0, name, flags, mode))?;
     Ok(File::from(fd))
+}
+
+/// What its own executable is called in messages before its path is known.
+pub(crate) const OWN_EXECUTABLE: &str = "/proc/self/exe";
+/// The variables that name folders with libraries, on platforms like this.
+pub(crate) const LIBRARY_PATHS: [&str; 3] = ["LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LIBPATH"];
+/// What separates folders in such a variable.
+pub(crate) const BETWEEN_PATHS: &str = ":";
+/// The variable that names the folder for caches.
+pub(crate) const CACHE_HOME: &str = "XDG_CACHE_HOME";
+/// The variable that names the home folder.
+pub(crate) const HOME: &str = "HOME";
+/// The variable that names the folder for temporary files.
+pub(crate) const TEMPORARY_FOLDER: &str = "TMPDIR";
+/// Whether a file's mode says who may run it.
+pub(crate) const HAS_PERMISSION_BITS: bool = true;
+
+/// Whether `one` is the variable `name`.
+pub(crate) fn is_same_variable(one: &OsStr, name: &str) -> bool {
+    one == name
 }
 
 /// The variable that names folders with libraries.
@@ -436,4 +473,10 @@ pub(crate) fn die_by(number: i32) {
     raw::by_default(number);
     raw::send(rustix::process::getpid().as_raw_nonzero().get(), number);
     Signals::of(&[]).set();
+}
+
+/// Says `text` where the user sees it.
+pub(crate) fn tell(text: &str) {
+    use std::io::Write;
+    let _ = writeln!(io::stderr(), "{text}");
 }

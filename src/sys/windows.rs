@@ -21,14 +21,17 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use super::{FileType, Isolation, LinkTo, Listed};
+use super::{FileType, Isolation, LinkTo, Listed, Stat};
 
+mod access;
 mod attributes;
 mod convert;
 mod process;
 mod raw;
+mod raw_process;
 mod volume;
 mod xattrs;
+pub(crate) use access::stat_dir_with_rights;
 pub(crate) use attributes::*;
 use convert::{
     ERROR_ACCESS_DENIED, ERROR_DIRECTORY, ERROR_LOCK_VIOLATION, ERROR_SHARING_VIOLATION,
@@ -68,6 +71,7 @@ const FILE_FLAG_DELETE_ON_CLOSE: u32 = 0x0400_0000;
 // What `NtCreateFile` does, and how (ntifs.h).
 const FILE_OPEN: u32 = 1;
 const FILE_CREATE: u32 = 2;
+const FILE_OPEN_IF: u32 = 3;
 const FILE_DIRECTORY_FILE: u32 = 0x1;
 const FILE_SYNCHRONOUS_IO_NONALERT: u32 = 0x20;
 const FILE_NON_DIRECTORY_FILE: u32 = 0x40;
@@ -134,12 +138,13 @@ pub(crate) fn open_parent(dir: &Dir) -> io::Result<Dir> {
 
 /// Opens `name` for reading, whatever it is but a link.
 pub(crate) fn open_file(dir: &Dir, name: &[u8]) -> io::Result<File> {
-    open_no_link(dir, name, FILE_GENERIC_READ)
+    open_no_link(dir, check_name(name)?, FILE_GENERIC_READ)
 }
 
 /// Opens the existing regular file `name` for writing.
 pub(crate) fn open_file_for_write(dir: &Dir, name: &[u8]) -> io::Result<File> {
-    open_no_link(dir, name, FILE_GENERIC_WRITE | FILE_READ_ATTRIBUTES)
+    let access = FILE_GENERIC_WRITE | FILE_READ_ATTRIBUTES;
+    open_no_link(dir, check_name(name)?, access)
 }
 
 /// Makes the file `name`, which must not exist, and opens it for writing.
@@ -222,10 +227,37 @@ pub(crate) fn create_symlink(
 
 /// Reads the target of the symbolic link `name`, with `/` for each `\`.
 pub(crate) fn read_link(dir: &Dir, name: &[u8]) -> io::Result<Vec<u8>> {
+    read_link_at(dir, check_name(name)?)
+}
+
+fn read_link_at(dir: &Dir, name: &str) -> io::Result<Vec<u8>> {
     let pinned = Pinned::of(dir)?;
-    let target = fs::read_link(pinned.path.join(check_name(name)?))?;
+    let target = fs::read_link(pinned.path.join(name))?;
     let target = target.to_str().ok_or_else(not_unicode)?;
     Ok(target.replace('\\', "/").into_bytes())
+}
+
+/// As [`stat_at`], of several names with `/`. What is on the way is not looked at: only
+/// for a folder that nobody else can change.
+pub(crate) fn stat_below(dir: &Dir, path: &[u8]) -> io::Result<Stat> {
+    let how = existing(FILE_READ_ATTRIBUTES | SYNCHRONIZE, SHARE_ALL);
+    stat_file(&raw::open_at(&dir.handle, &check_path(path)?, how)?)
+}
+
+/// As [`read_link`], in the same case as [`stat_below`].
+pub(crate) fn read_link_below(dir: &Dir, path: &[u8]) -> io::Result<Vec<u8>> {
+    read_link_at(dir, &check_path(path)?)
+}
+
+/// As [`open_file`], in the same case as [`stat_below`].
+pub(crate) fn open_file_below(dir: &Dir, path: &[u8]) -> io::Result<File> {
+    open_no_link(dir, &check_path(path)?, FILE_GENERIC_READ)
+}
+
+/// Several names as one path of Windows.
+fn check_path(path: &[u8]) -> io::Result<String> {
+    let names = path.split(|byte| *byte == b'/').map(check_name);
+    Ok(names.collect::<io::Result<Vec<_>>>()?.join("\\"))
 }
 
 /// What kind of link `name` is: to a file or to a folder.
@@ -344,6 +376,11 @@ pub(crate) fn list_dir<E: From<io::Error>>(
 /// A folder can't be locked itself: the lock is a file beside it, which nobody
 /// else can open and which the system removes when its process ends.
 pub(crate) fn try_lock_dir(dir: &Dir) -> io::Result<bool> {
+    lock_beside(dir, 0, FILE_FLAG_DELETE_ON_CLOSE)
+}
+
+/// Opens the file that is the lock on `dir`, if those that have it open allow that.
+fn lock_beside(dir: &Dir, share: u32, flags: u32) -> io::Result<bool> {
     if dir.lock.get().is_some() {
         return Ok(true);
     }
@@ -356,8 +393,8 @@ pub(crate) fn try_lock_dir(dir: &Dir) -> io::Result<bool> {
     let locked = OpenOptions::new()
         .write(true)
         .create(true)
-        .share_mode(0)
-        .custom_flags(FILE_FLAG_DELETE_ON_CLOSE | FILE_FLAG_OPEN_REPARSE_POINT)
+        .share_mode(share)
+        .custom_flags(flags | FILE_FLAG_OPEN_REPARSE_POINT)
         .open(path.with_file_name(name));
     match locked {
         Ok(file) => Ok(dir.lock.set(file).is_ok()),
@@ -459,8 +496,7 @@ fn open_listable_sharing(dir: &Dir, name: &str, share: u32) -> io::Result<File> 
 /// the cloud, deduplicated ones) is a reparse point as well, and read as such
 /// it has no content: it is opened again as a file, while the first handle
 /// holds its name.
-fn open_no_link(dir: &Dir, name: &[u8], access: u32) -> io::Result<File> {
-    let name = check_name(name)?;
+fn open_no_link(dir: &Dir, name: &str, access: u32) -> io::Result<File> {
     let how = existing(access, SHARE_NO_DELETE);
     let file = raw::open_at(&dir.handle, name, how)?;
     let found = raw::information(&file)?;
@@ -512,17 +548,6 @@ fn open_path_for(path: &Path, access: u32, flags: u32) -> io::Result<File> {
 /// Repeats a move or removal that fails because somebody has the name open: scanners
 /// and indexers open what is new, and let go of it soon.
 fn patiently<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    let is_held = |error: &io::Error| {
-        matches!(
-            error.raw_os_error(),
-            Some(
-                ERROR_ACCESS_DENIED
-                    | ERROR_SHARING_VIOLATION
-                    | ERROR_LOCK_VIOLATION
-                    | ERROR_USER_MAPPED_FILE
-            )
-        )
-    };
     for pause in 0..PAUSES {
         match call() {
             Err(error) if is_held(&error) => {
@@ -532,6 +557,19 @@ fn patiently<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
         }
     }
     call()
+}
+
+/// Whether an error says that somebody has a name open, or something below it.
+fn is_held(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(
+            ERROR_ACCESS_DENIED
+                | ERROR_SHARING_VIOLATION
+                | ERROR_LOCK_VIOLATION
+                | ERROR_USER_MAPPED_FILE
+        )
+    )
 }
 
 fn unsupported<T>() -> io::Result<T> {

@@ -16,8 +16,12 @@ arguments, signals, exit status and working folder.
 
 The cache is the first of these that can hold and run the program, and that nobody else
 can have prepared: what BUNDLECP_CACHE_DIR names, XDG_CACHE_HOME/bundlecp (else
-~/.cache/bundlecp), TMPDIR, /var/tmp, /tmp. BUNDLECP_VERIFY=1 has all of it compared
-with its hashes first. The program finds FILE's path in BUNDLECP_ORIGINAL_EXE.
+~/.cache/bundlecp), TMPDIR, /var/tmp, /tmp; on Windows LOCALAPPDATA\\bundlecp, TEMP.
+BUNDLECP_VERIFY=1 has all of it compared with its hashes first. The program finds
+FILE's path in BUNDLECP_ORIGINAL_EXE.
+
+A stub for Windows makes an .exe, anywhere: with a console if the program has one. It may
+be signed afterwards.
 
 list, extract, verify and convert read FILE as any archive.
 

@@ -1,6 +1,8 @@
 //! Reading a `.bcp` from a place that can be read anywhere: trailer, footer and
 //! manifest first, then any block.
 
+use std::ops::Range;
+
 use super::launch::{self, Launch};
 use super::layout::{
     ALIGNMENT, BLOCK, BLOCK_HEAD, BlockCodec, FOOTER, HEADER, LAUNCH, MAGIC, MANIFEST, MAX_TABLES,
@@ -11,7 +13,7 @@ use super::manifest::{Judge, Manifest};
 use super::pieces::Layout;
 use crate::codec::{Decompressor, decode_frame, lzma};
 use crate::error::{ErrorKind, Refusal};
-use crate::format::ReadAt;
+use crate::format::{ReadAt, pe};
 
 /// Bytes in front of the tables of a manifest.
 pub(super) const MANIFEST_HEAD: usize = 8;
@@ -21,8 +23,8 @@ const TABLES_WINDOW: u32 = 23;
 
 /// What an archive holds, and where.
 pub(crate) struct Index {
-    /// Where the archive begins in the source.
-    pub start: u64,
+    /// Where the archive is in the source.
+    pub range: Range<u64>,
     pub layout: Layout,
     /// The section of each block.
     pub blocks: Vec<Place>,
@@ -41,35 +43,68 @@ pub(crate) struct Place {
 
 /// Whether an archive is at the end of `source`, which has `length` bytes.
 pub(crate) fn has_trailer(source: &dyn ReadAt, length: u64) -> Result<bool, Refusal> {
-    let mut bytes = [0; TRAILER];
-    let Some(at) = length.checked_sub(TRAILER as u64) else {
-        return Ok(false);
-    };
-    read_at(source, &mut bytes, at)?;
-    Ok(Trailer::is_one(&bytes))
+    find_trailer(source, length).map(|found| found.is_some())
 }
 
-/// The root hash that an archive which ends at `length` says it has.
+/// The root hash that the archive at the end of `source` says it has.
 pub(crate) fn read_root_hash(source: &dyn ReadAt, length: u64) -> Result<[u8; 32], Refusal> {
-    let short = || Refusal::truncated("it is shorter than it says");
-    let mut bytes = [0; TRAILER];
-    let end = length.checked_sub(TRAILER as u64).ok_or_else(short)?;
-    read_at(source, &mut bytes, end)?;
-    Ok(Trailer::from_bytes(&bytes)?.root_hash)
+    let (trailer, _) = read_trailer(source, length)?;
+    Ok(trailer.root_hash)
 }
 
-/// Reads what an archive that ends at `length` holds, as far as `judge` wants it.
+/// The trailer of the archive at the end of `source`, and where it begins.
+fn read_trailer(source: &dyn ReadAt, length: u64) -> Result<(Trailer, u64), Refusal> {
+    match find_trailer(source, length)? {
+        Some((bytes, at)) => Ok((Trailer::from_bytes(&bytes)?, at)),
+        None if length < TRAILER as u64 => Err(Refusal::truncated("it is shorter than it says")),
+        None => Err(Refusal::truncated("it doesn't end as a bcp archive does")),
+    }
+}
+
+/// Looks for a trailer at the end of `source`, and where a program of Windows has it
+/// once it was signed: in front of its signature.
+fn find_trailer(source: &dyn ReadAt, length: u64) -> Result<Option<([u8; TRAILER], u64)>, Refusal> {
+    /// Signatures begin at multiples of this; what fills up to there is zeros.
+    const FILLED_TO: u64 = 8;
+    let trailer_before = |end: u64| {
+        let mut bytes = [0; TRAILER];
+        let Some(at) = end.checked_sub(TRAILER as u64) else {
+            return Ok(None);
+        };
+        read_at(source, &mut bytes, at)?;
+        Ok::<_, Refusal>(Trailer::is_one(&bytes).then_some((bytes, at)))
+    };
+    if let Some(found) = trailer_before(length)? {
+        return Ok(Some(found));
+    }
+    let signature = pe::headers(source)?.map(|headers| headers.signature);
+    let Some(signature) = signature.filter(|range| !range.is_empty() && range.end == length) else {
+        return Ok(None);
+    };
+    for filling in 0..FILLED_TO.min(signature.start) {
+        let end = signature.start - filling;
+        if let Some(found) = trailer_before(end)? {
+            return Ok(Some(found));
+        }
+        let mut byte = [0];
+        read_at(source, &mut byte, end - 1)?;
+        if byte != [0] {
+            break;
+        }
+    }
+    Ok(None)
+}
+
+/// Reads what the archive at the end of `source` holds, as far as `judge` wants it.
 pub(crate) fn read_index(
     source: &dyn ReadAt,
     length: u64,
     judge: Judge<'_>,
 ) -> Result<Index, Refusal> {
     let short = || Refusal::truncated("it is shorter than it says");
-    let mut bytes = [0; TRAILER];
-    let end = length.checked_sub(TRAILER as u64).ok_or_else(short)?;
-    read_at(source, &mut bytes, end)?;
-    let trailer = Trailer::from_bytes(&bytes)?;
-    let start = length.checked_sub(trailer.archive).ok_or_else(short)?;
+    let (trailer, end) = read_trailer(source, length)?;
+    let behind = end + TRAILER as u64;
+    let start = behind.checked_sub(trailer.archive).ok_or_else(short)?;
     let mut bytes = [0; HEADER];
     read_at(source, &mut bytes, start)?;
     check_header(&bytes)?;
@@ -96,7 +131,7 @@ pub(crate) fn read_index(
         ));
     }
     Ok(Index {
-        start,
+        range: start..behind,
         layout: Layout::new(manifest),
         blocks,
         others,

@@ -134,7 +134,10 @@ fn remove(cache: &Cache, key: &Key) -> io::Result<bool> {
     }
     // From here on a start finds nothing, and unpacks it again.
     let aside = dest::forgotten_name(key.name());
-    sys::rename_new(&cache.dir, key.name(), &cache.dir, &aside)?;
+    match sys::rename_new(&cache.dir, key.name(), &cache.dir, &aside) {
+        Err(error) if sys::is_in_use(&error) => return Ok(false),
+        moved => moved?,
+    }
     let removed = remove::remove_tree(&cache.dir, &aside);
     let _ = sys::remove_file(&cache.dir, &key.lock_name());
     removed.map(|()| true)

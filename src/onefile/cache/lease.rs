@@ -65,7 +65,7 @@ impl Cache {
     }
 
     fn examine(&self, dir: Dir, key: &Key, root_hash: &[u8; 32]) -> io::Result<Look> {
-        let stat = sys::stat_dir(&dir)?;
+        let stat = sys::stat_dir_with_rights(&dir)?;
         if stat.uid != sys::effective_user() || stat.mode & 0o022 != 0 {
             return Ok(Look::Damaged("others can write to it".into()));
         }

@@ -47,7 +47,8 @@ pub struct Candidate {
 
 /// Returns the folders that are tried for the cache, in this order: what
 /// `BUNDLECP_CACHE_DIR` names, the user's own folder for caches (`XDG_CACHE_HOME`, else
-/// below `HOME`), then one of this user's in `TMPDIR`, `/var/tmp` and `/tmp`.
+/// below `HOME`), then one of this user's in `TMPDIR`, `/var/tmp` and `/tmp`. On Windows
+/// that is `LOCALAPPDATA`, else below `USERPROFILE`, then `TEMP`.
 pub fn candidates(environment: &Environment) -> Vec<Candidate> {
     let mut found = Vec::new();
     let mut add = |path: PathBuf, source| {
@@ -59,14 +60,14 @@ pub fn candidates(environment: &Environment) -> Vec<Candidate> {
     if let Some(path) = environment.folder(CACHE_DIR) {
         add(path, CACHE_DIR);
     }
-    match (absolute("XDG_CACHE_HOME"), absolute("HOME")) {
-        (Some(path), _) => add(path.join("bundlecp"), "XDG_CACHE_HOME"),
-        (None, Some(home)) => add(home.join(sys::CACHES).join("bundlecp"), "HOME"),
+    match (absolute(sys::CACHE_HOME), absolute(sys::HOME)) {
+        (Some(path), _) => add(path.join("bundlecp"), sys::CACHE_HOME),
+        (None, Some(home)) => add(home.join(sys::CACHES).join("bundlecp"), sys::HOME),
         (None, None) => {}
     }
     let own = format!("bundlecp-{}", sys::effective_user());
-    if let Some(path) = absolute("TMPDIR") {
-        add(path.join(&own), "TMPDIR");
+    if let Some(path) = absolute(sys::TEMPORARY_FOLDER) {
+        add(path.join(&own), sys::TEMPORARY_FOLDER);
     }
     for path in sys::TEMPORARY {
         add(Path::new(path).join(&own), "the system");
@@ -76,7 +77,7 @@ pub fn candidates(environment: &Environment) -> Vec<Candidate> {
 
 /// The folders that are tried for what is unpacked for one start only.
 pub(super) fn temporary(environment: &Environment) -> Vec<Candidate> {
-    let named = [CACHE_DIR, "TMPDIR"].map(|name| (environment.folder(name), name));
+    let named = [CACHE_DIR, sys::TEMPORARY_FOLDER].map(|name| (environment.folder(name), name));
     let named = named
         .into_iter()
         .filter_map(|(path, source)| Some((path?, source)));
@@ -128,10 +129,8 @@ pub(super) struct Cache {
 impl Cache {
     /// Opens the cache at `path`, if nobody else can have prepared it.
     pub(super) fn open(path: &Path, absent: Absent) -> Result<Self, Refused> {
-        Ok(Self {
-            path: path.to_owned(),
-            dir: trust::open(path, Last::Private, absent)?,
-        })
+        let (dir, path) = trust::open(path, Last::Private, absent)?;
+        Ok(Self { path, dir })
     }
 
     /// The path of what `key` names.

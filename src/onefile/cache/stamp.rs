@@ -312,7 +312,7 @@ impl Stamp {
 
     /// What is no longer as it was, of an entry or in a folder.
     fn damage(&self, dir: &Dir, record: &Record, now: u64) -> Result<Option<Vec<u8>>, Refusal> {
-        let stat = sys::stat_at(dir, &record.path);
+        let stat = sys::stat_below(dir, &record.path);
         let Some(stat) = stat.ok().filter(|stat| record.is_same(stat)) else {
             return Ok(Some(record.path.clone()));
         };
@@ -329,7 +329,7 @@ impl Stamp {
         let start = first + (now % (end - first - count + 1) as u64) as usize;
         let inside = self.some(self.head.folders as usize + start, count)?;
         let is_good =
-            |one: &Record| sys::stat_at(dir, &one.path).is_ok_and(|stat| one.is_same(&stat));
+            |one: &Record| sys::stat_below(dir, &one.path).is_ok_and(|stat| one.is_same(&stat));
         let bad = inside.into_iter().find(|one| !is_good(one));
         Ok(bad.map(|one| one.path))
     }

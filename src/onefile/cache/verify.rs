@@ -48,7 +48,7 @@ pub fn verify(
     progress: &dyn Progress,
 ) -> Result<Option<Verified>> {
     let file = sys::open_path(path).map_err(|error| Error::io("open", path, error))?;
-    let (index, launch, _) = locate::read(&file, path)?;
+    let (index, launch) = locate::read(&file, path)?;
     let key = Key::of(&index.root_hash);
     for candidate in candidates(environment) {
         let Ok(cache) = Cache::open(&candidate.path, Absent::Fail) else {

@@ -1,5 +1,5 @@
 //! The calls that `std` doesn't have: names relative to an open folder, and what a
-//! volume says of itself. The only module on Windows with `unsafe`.
+//! volume says of itself. With `raw_process`, all of Windows' `unsafe`.
 //!
 //! `NtCreateFile` takes a folder's handle and a name, as `openat` does: the name is
 //! looked up in that folder, whatever its path has become. It is documented for
@@ -384,7 +384,7 @@ fn check(status: NTSTATUS) -> io::Result<()> {
     Err(io::Error::from_raw_os_error(code.cast_signed()))
 }
 
-fn win32(succeeded: i32) -> io::Result<()> {
+pub(super) fn win32(succeeded: i32) -> io::Result<()> {
     match succeeded {
         0 => Err(io::Error::last_os_error()),
         _ => Ok(()),
