@@ -15,10 +15,12 @@ use_debians_rust() {
     install_packages rustc-web cargo-web rust-web-src rust-web-clippy python3-venv "$@" || return
     venv=$work/venv
     python3 -m venv "$venv" && "$venv/bin/pip" install -q "ziglang==$ziglang" || return
+    # Not through Python, which would start once for every file.
+    zig=$("$venv/bin/python" -c 'import ziglang; print(ziglang.__path__[0] + "/zig")')
     zig_compiler aarch64_apple_darwin aarch64-macos
     zig_compiler aarch64_unknown_linux_gnu aarch64-linux-gnu
     zig_compiler x86_64_unknown_linux_musl x86_64-linux-musl
-    printf '#!/bin/sh\nexec "%s" -m ziglang ar "$@"\n' "$venv/bin/python" >"$work/ar"
+    printf '#!/bin/sh\nexec "%s" ar "$@"\n' "$zig" >"$work/ar"
     chmod +x "$work/ar"
     for name in aarch64_apple_darwin aarch64_unknown_linux_gnu x86_64_unknown_linux_musl; do
         export "CC_$name=$work/$name" "AR_$name=$work/ar"
@@ -42,7 +44,7 @@ while [ \$# -gt 0 ]; do
     esac
     shift
 done
-exec "$venv/bin/python" -m ziglang cc -target $2 "\${kept[@]}"
+exec "$zig" cc -target $2 "\${kept[@]}"
 EOF
     chmod +x "$work/$1"
 }

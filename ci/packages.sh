@@ -2,7 +2,8 @@
 # Every way to get bundlecp, each built, installed and used: `cargo install`, a static tarball, a wheel, a
 # package for Debian.
 #
-#   ci/packages.sh [FOLDER]   what was built stays in FOLDER
+#   ci/packages.sh FOLDER   for a release: what was built stays in FOLDER
+#   ci/packages.sh          a check of the same steps, which optimizes less
 #
 # The static build is of the target x86_64-unknown-linux-musl, which needs no library of the system: one
 # binary runs on every Linux, and so is in the tarball, in the wheel (whose tag says so to pip) and in the
@@ -17,6 +18,14 @@ source ci/checks.sh
 source ci/compilers.sh
 
 dist=$(realpath -m "${1:-$work/dist}")
+profile=()
+if [ $# -eq 0 ]; then
+    # Linking with all optimization takes longer than everything else here. The stub is as it is shipped: its
+    # size is checked.
+    export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_OPT_LEVEL=1
+    export CARGO_PROFILE_STUB_LTO=fat CARGO_PROFILE_STUB_CODEGEN_UNITS=1 CARGO_PROFILE_STUB_OPT_LEVEL=s
+    profile=(--profile dev)
+fi
 mkdir -p "$dist"
 target=x86_64-unknown-linux-musl
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
@@ -37,7 +46,7 @@ works() (
 
 stage="cargo install"
 install_with_cargo() {
-    cargo install --locked --path . --root "$work/cargo" && works "$work/cargo/bin/bundlecp"
+    cargo install --locked --path . --root "$work/cargo" "${profile[@]}" && works "$work/cargo/bin/bundlecp"
 }
 check "cargo install gives both programs" install_with_cargo
 
@@ -102,7 +111,7 @@ check "what pip installs of it works" use_wheel
 stage="the Debian package"
 deb() {
     # Without a standard library of its own: it isn't part of what is shipped.
-    (unset RUSTC_BOOTSTRAP CARGO_UNSTABLE_BUILD_STD && cargo install -q --debug --locked --root "$work/tools" "cargo-deb@$cargo_deb") &&
+    (unset RUSTC_BOOTSTRAP CARGO_UNSTABLE_BUILD_STD && CARGO_PROFILE_DEV_DEBUG=none cargo install -q --debug --locked --root "$work/tools" "cargo-deb@$cargo_deb") &&
         mkdir -p target/assets && cp "$work/$name/bundlecp.1" "$work/$name"/completions/* target/assets/ &&
         cp "$built/stub/bundlecp-stub" "$built/release/bundlecp-stub" &&
         "$work/tools/bin/cargo-deb" --no-build --target "$target" --output "$dist"
