@@ -101,6 +101,8 @@ impl From<SpecialFiles> for Special {
 pub(crate) struct Options<'o> {
     pub detail: Detail,
     pub special: Special,
+    /// Whether junctions are links, and no special files.
+    pub junctions_as_links: bool,
     /// Leaves out what this says of a path below the root, and all below it.
     pub is_excluded: Option<&'o (dyn Fn(&Path) -> bool + Sync)>,
     pub threads: usize,
@@ -291,6 +293,12 @@ impl Scanner<'_> {
             FileType::Dir => NodeKind::Dir,
             FileType::File => NodeKind::File,
             FileType::Symlink => NodeKind::Symlink,
+            FileType::Special
+                if self.options.junctions_as_links
+                    && sys::is_junction(dir, listed.name).map_err(Look::Failed)? =>
+            {
+                NodeKind::Symlink
+            }
             FileType::Special | FileType::Unknown => match self.options.special {
                 Special::Refuse => return Err(Look::Special),
                 Special::Skip => return Ok(None),
@@ -379,7 +387,7 @@ impl Scanner<'_> {
                 self.shown_path(node, name),
                 format!("is a {}, which a bundle can't hold", sys::SPECIAL),
             )
-            .with_hint("leave such files out with --skip-special"),
+            .with_hint(sys::SPECIAL_HINT),
         }
     }
 }

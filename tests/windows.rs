@@ -317,7 +317,23 @@ fn a_junction_is_not_entered() {
     }
     let error = fails(temp.path(), &["-R", "app", "copy"], 4);
     assert!(error.contains("is a junction"), "{error}");
+    assert!(error.contains("--junctions-as-links"), "{error}");
     assert_eq!(names(temp.path()), ["app", "elsewhere"]);
     succeeds(temp.path(), &["-R", "--skip-special", "app", "copy"]);
     assert!(names(&temp.path().join("copy")).is_empty());
+    if makes_links(temp.path()) {
+        succeeds(
+            temp.path(),
+            &["-R", "--junctions-as-links", "app", "linked"],
+        );
+        let target = fs::read_link(temp.path().join("linked/junction")).unwrap();
+        assert_eq!(target, Path::new(r"..\elsewhere"));
+        succeeds(temp.path(), &["verify", "app", "linked"]);
+    }
+    // An archive holds them anywhere.
+    let packed = ["pack", "--junctions-as-links", "app", "-o", "app.bcp"];
+    succeeds(temp.path(), &packed);
+    let listed = succeeds(temp.path(), &["list", "-l", "app.bcp"]);
+    assert!(listed.contains("../elsewhere"), "{listed}");
+    succeeds(temp.path(), &["verify", "app", "app.bcp"]);
 }

@@ -52,6 +52,9 @@ pub struct Options {
     pub on_no_symlinks: OnNoSymlinks,
     /// What to do with devices, FIFOs and sockets.
     pub special_files: SpecialFiles,
+    /// Takes junctions, which Windows has besides links, for links: relative ones where they
+    /// lead to the same drive. Otherwise they are special files.
+    pub junctions_as_links: bool,
     /// Who owns the copy.
     pub ownership: Ownership,
     /// Whether storage may be shared with the source.

@@ -373,6 +373,7 @@ fn scan_source(
     let scan = scan::Options {
         detail,
         special: options.special_files.into(),
+        junctions_as_links: options.junctions_as_links,
         is_excluded: is_excluded.map(|exclude| &**exclude as &(dyn Fn(&Path) -> bool + Sync)),
         threads: options.threads(),
     };

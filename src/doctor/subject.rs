@@ -78,6 +78,7 @@ impl<'s> Subject<'s> {
             operation,
             phase: Phase::Examining,
             special: Special::Keep,
+            junctions_as_links: true,
             style: Style::Plain,
             threads,
             progress,

@@ -54,6 +54,9 @@ pub use read::{Entry, Manifest, read, read_from};
 pub struct Options {
     /// What to do with devices, FIFOs and sockets.
     pub special_files: SpecialFiles,
+    /// Takes junctions, which Windows has besides links, for links: relative ones where they
+    /// lead to the same drive. Otherwise they are special files.
+    pub junctions_as_links: bool,
     /// What to do with a manifest that stands already.
     pub existing: Existing,
     /// What is durable at the end.

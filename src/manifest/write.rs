@@ -39,6 +39,7 @@ pub(super) fn run(
         operation: OPERATION,
         phase: Phase::Hashing,
         special: options.special_files.into(),
+        junctions_as_links: options.junctions_as_links,
         style: Style::Plain,
         threads: pool::threads(options.jobs),
         progress,

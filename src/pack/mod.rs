@@ -165,6 +165,9 @@ pub struct Options {
     pub zip_method: ZipMethod,
     /// What to do with devices, FIFOs and sockets.
     pub special_files: SpecialFiles,
+    /// Takes junctions, which Windows has besides links, for links: relative ones where they
+    /// lead to the same drive. Otherwise they are special files.
+    pub junctions_as_links: bool,
     /// Leaves out what this says, with all below it.
     pub exclude: Option<Exclude>,
     /// Times after this are written as this: `SOURCE_DATE_EPOCH`.

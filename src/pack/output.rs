@@ -127,6 +127,7 @@ fn scan_one(path: &Path, options: &Options, progress: &dyn Progress) -> Result<S
     let scan = scan::Options {
         detail: Detail::Stats,
         special: options.special_files.into(),
+        junctions_as_links: options.junctions_as_links,
         is_excluded: is_excluded
             .map(|exclude| &**exclude as &(dyn Fn(&Path) -> bool + std::marker::Sync)),
         threads: options.threads(),

@@ -29,6 +29,7 @@ pub(super) fn intend(
         operation: "repair from",
         phase: Phase::Examining,
         special: Special::Keep,
+        junctions_as_links: true,
         style: Style::Plain,
         threads: subject.threads,
         progress,

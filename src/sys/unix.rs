@@ -149,6 +149,14 @@ pub(crate) fn create_dir(dir: &Dir, name: &[u8], mode: u32) -> io::Result<()> {
 /// What is neither file, folder nor link, for messages.
 pub(crate) const SPECIAL: &str = "device, FIFO or socket";
 
+/// What helps where such a thing is.
+pub(crate) const SPECIAL_HINT: &str = "leave such files out with --skip-special";
+
+/// Whether `name` is a junction, as only Windows has them.
+pub(crate) fn is_junction(_dir: &Dir, _name: &[u8]) -> io::Result<bool> {
+    Ok(false)
+}
+
 /// Whether links to folders are of another kind than those to files.
 pub(crate) const HAS_KINDS_OF_LINKS: bool = false;
 

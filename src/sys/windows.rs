@@ -16,16 +16,17 @@
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::windows::fs::{OpenOptionsExt, symlink_dir, symlink_file};
+use std::os::windows::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use super::{FileType, Isolation, LinkTo, Listed, Stat};
+use super::{FileType, Isolation, Listed, Stat};
 
 mod access;
 mod attributes;
 mod convert;
+mod links;
 mod process;
 mod raw;
 mod raw_process;
@@ -36,12 +37,13 @@ pub(crate) use attributes::*;
 use convert::{
     ERROR_ACCESS_DENIED, ERROR_DIRECTORY, ERROR_LOCK_VIOLATION, ERROR_SHARING_VIOLATION,
     ERROR_STOPPED_ON_SYMLINK, ERROR_USER_MAPPED_FILE, check_name, check_new_name, code,
-    is_read_only, not_unicode, text,
+    is_read_only,
 };
 pub(crate) use convert::{
     bytes_to_path, error_name, is_bad_name, is_not_a_real_dir, is_unsupported, join_bytes,
     os_to_bytes,
 };
+pub(crate) use links::*;
 pub use process::arguments;
 pub(crate) use process::*;
 use raw::{Opening, Standing};
@@ -177,66 +179,6 @@ pub(crate) fn create_dir(dir: &Dir, name: &[u8], _mode: u32) -> io::Result<()> {
     raw::open_at(&dir.handle, check_new_name(name)?, how).map(drop)
 }
 
-/// What is neither file, folder nor link, for messages.
-pub(crate) const SPECIAL: &str = "junction or mounted volume";
-
-/// Whether links to folders are of another kind than those to files.
-pub(crate) const HAS_KINDS_OF_LINKS: bool = true;
-
-/// Makes the symbolic link `name` to `target`, whose `/` are stored as `\`.
-///
-/// Links to folders are of another kind here: `leads_to` decides. Where that isn't
-/// known, what stands at the target now does, and a link to nothing is one to a
-/// folder only if it ends in `/`.
-///
-/// `std` asks for it as a user first, which is allowed in Developer Mode, and then
-/// with the administrator's privilege alone.
-pub(crate) fn create_symlink(
-    dir: &Dir,
-    name: &[u8],
-    target: &[u8],
-    leads_to: LinkTo,
-) -> io::Result<()> {
-    let pinned = Pinned::of(dir)?;
-    let path = pinned.path.join(check_new_name(name)?);
-    let target = text(target)?;
-    let stored = PathBuf::from(target.replace('/', "\\"));
-    let is_dir = match leads_to {
-        LinkTo::Dir => true,
-        LinkTo::File => false,
-        // `join` takes `..` away, which paths that begin with `\\?\` don't know.
-        LinkTo::Unknown => match fs::metadata(pinned.path.join(&stored)) {
-            Ok(found) => found.is_dir(),
-            Err(_) => target.ends_with('/'),
-        },
-    };
-    match is_dir {
-        true => symlink_dir(&stored, path)?,
-        false => symlink_file(&stored, path)?,
-    }
-    // The path led to this folder, or the link would stand elsewhere. Wine 8 makes none.
-    let stands = matches!(stat_at(dir, name), Ok(found) if found.file_type == FileType::Symlink);
-    match stands {
-        true => Ok(()),
-        false => {
-            let cause = "a link was reported as made, but isn't there";
-            Err(io::Error::new(io::ErrorKind::Unsupported, cause))
-        }
-    }
-}
-
-/// Reads the target of the symbolic link `name`, with `/` for each `\`.
-pub(crate) fn read_link(dir: &Dir, name: &[u8]) -> io::Result<Vec<u8>> {
-    read_link_at(dir, check_name(name)?)
-}
-
-fn read_link_at(dir: &Dir, name: &str) -> io::Result<Vec<u8>> {
-    let pinned = Pinned::of(dir)?;
-    let target = fs::read_link(pinned.path.join(name))?;
-    let target = target.to_str().ok_or_else(not_unicode)?;
-    Ok(target.replace('\\', "/").into_bytes())
-}
-
 /// As [`stat_at`], of several names with `/`. What is on the way is not looked at: only
 /// for a folder that nobody else can change.
 pub(crate) fn stat_below(dir: &Dir, path: &[u8]) -> io::Result<Stat> {
@@ -258,15 +200,6 @@ pub(crate) fn open_file_below(dir: &Dir, path: &[u8]) -> io::Result<File> {
 fn check_path(path: &[u8]) -> io::Result<String> {
     let names = path.split(|byte| *byte == b'/').map(check_name);
     Ok(names.collect::<io::Result<Vec<_>>>()?.join("\\"))
-}
-
-/// What kind of link `name` is: to a file or to a folder.
-pub(crate) fn kind_of_link(dir: &Dir, name: &[u8]) -> io::Result<LinkTo> {
-    let found = raw::information(&open_for(dir, name, FILE_READ_ATTRIBUTES)?)?;
-    Ok(match found.dwFileAttributes & FILE_ATTRIBUTE_DIRECTORY {
-        0 => LinkTo::File,
-        _ => LinkTo::Dir,
-    })
 }
 
 /// Gives the file `old_name` of `old_dir` the second name `name`.

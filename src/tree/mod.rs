@@ -53,6 +53,8 @@ pub(crate) struct Reading<'r> {
     pub phase: Phase,
     /// What a folder's devices, FIFOs and sockets are to it.
     pub special: Special,
+    /// Whether junctions are links to it, and no special files.
+    pub junctions_as_links: bool,
     pub style: Style,
     pub threads: usize,
     pub progress: &'r dyn Progress,

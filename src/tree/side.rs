@@ -127,6 +127,7 @@ impl<'s> Side<'s> {
         let options = scan::Options {
             detail: Detail::Stats,
             special: reading.special,
+            junctions_as_links: reading.junctions_as_links,
             is_excluded: None,
             threads: reading.threads,
         };

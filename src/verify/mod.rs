@@ -301,6 +301,7 @@ fn reading<'r>(options: &Options, progress: &'r dyn Progress) -> Reading<'r> {
         operation: OPERATION,
         phase: Phase::Verifying,
         special: Special::Keep,
+        junctions_as_links: true,
         style: Style::OverHoles,
         threads: pool::threads(options.jobs),
         progress,

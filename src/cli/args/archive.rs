@@ -106,6 +106,10 @@ pub(crate) struct PackArgs {
     #[arg(long)]
     pub skip_special: bool,
 
+    /// Keep Windows' junctions as links, relative ones within a drive
+    #[arg(long)]
+    pub junctions_as_links: bool,
+
     /// Write down owners and groups; without it everything belongs to 0/0
     #[arg(long, overrides_with = "preserve_owner")]
     pub preserve_owner: bool,

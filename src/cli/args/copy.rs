@@ -83,6 +83,10 @@ pub(crate) struct CopyArgs {
     #[arg(long)]
     pub skip_special: bool,
 
+    /// Keep Windows' junctions as links, relative ones within a drive
+    #[arg(long)]
+    pub junctions_as_links: bool,
+
     /// What to do with links where the destination can't hold them
     #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
     pub on_no_symlinks: OnNoSymlinks,

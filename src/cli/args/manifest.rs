@@ -39,6 +39,10 @@ pub(crate) struct ManifestArgs {
     #[arg(long)]
     pub skip_special: bool,
 
+    /// Keep Windows' junctions as links, relative ones within a drive
+    #[arg(long)]
+    pub junctions_as_links: bool,
+
     /// What is on disk for certain when the command returns
     #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
     pub sync: Sync,

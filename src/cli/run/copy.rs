@@ -74,6 +74,7 @@ fn copy_options(arguments: &CopyArgs, rule: DestinationRule) -> Result<copy::Opt
     };
     options.sync = options::sync(arguments.sync);
     options.special_files = options::special_files(arguments.skip_special);
+    options.junctions_as_links = arguments.junctions_as_links;
     options.ownership = options::ownership(keeps_owner);
     if !arguments.exclude.is_empty() {
         let globs = globs("exclude", &arguments.exclude)?;

@@ -25,6 +25,7 @@ pub(super) fn run(arguments: &ManifestArgs) -> Result<u8, Failure> {
     }
     let mut options = Options::default();
     options.special_files = options::special_files(arguments.skip_special);
+    options.junctions_as_links = arguments.junctions_as_links;
     options.existing = options::existing(arguments.replace, false);
     options.sync = options::sync(arguments.sync);
     options.jobs = arguments.jobs.count();

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::fs::FileTimes;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf, Prefix};
 use std::time::{Duration, SystemTime};
 
 use super::{FILE_ATTRIBUTE_DIRECTORY, FILE_ATTRIBUTE_READONLY, FILE_ATTRIBUTE_REPARSE_POINT};
@@ -114,6 +114,51 @@ pub(crate) fn join_bytes(base: &Path, relative: &[u8]) -> PathBuf {
     }
     joined.push(&*bytes_to_path(relative));
     PathBuf::from(joined)
+}
+
+/// A path as programs expect it: `C:\Users` instead of `\\?\C:\Users`, where both mean the same.
+pub(super) fn without_prefix(path: PathBuf) -> PathBuf {
+    let mut components = path.components();
+    let Some(Component::Prefix(prefix)) = components.next() else {
+        return path;
+    };
+    let start = match prefix.kind() {
+        Prefix::VerbatimDisk(letter) => format!("{}:", char::from(letter)),
+        Prefix::VerbatimUNC(server, share) => {
+            format!(
+                r"\\{}\{}",
+                server.to_string_lossy(),
+                share.to_string_lossy()
+            )
+        }
+        _ => return path,
+    };
+    PathBuf::from(start).join(components.as_path())
+}
+
+/// The way from the folder `from` to `target`, both absolute, with `/`; `None` where there
+/// is none: to another drive or share.
+pub(super) fn way_between(from: &Path, target: &Path) -> Option<String> {
+    let [from, target] = [from, target].map(|path| without_prefix(path.to_owned()));
+    let [from, target]: [Vec<Component<'_>>; 2] =
+        [&from, &target].map(|path| path.components().collect());
+    let is_same = |(a, b): &(&Component<'_>, &Component<'_>)| {
+        a.as_os_str().eq_ignore_ascii_case(b.as_os_str())
+    };
+    let shared = from.iter().zip(&target).take_while(is_same).count();
+    // The drive and its root.
+    if shared < 2 {
+        return None;
+    }
+    let up = from[shared..].iter().map(|_| Some(".."));
+    let down = target[shared..]
+        .iter()
+        .map(|name| name.as_os_str().to_str());
+    let names: Vec<&str> = up.chain(down).collect::<Option<_>>()?;
+    Some(match names.is_empty() {
+        true => ".".to_owned(),
+        false => names.join("/"),
+    })
 }
 
 /// Checks a name that stands, or may stand, in a folder: one component.
@@ -283,4 +328,23 @@ fn system_time(time: Timestamp) -> io::Result<SystemTime> {
     seconds
         .and_then(|seconds| seconds.checked_add(Duration::from_nanos(u64::from(time.nanos))))
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "a time before the year 1601"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_between_folders_is_relative_within_a_drive() {
+        let way = |from: &str, target: &str| way_between(Path::new(from), Path::new(target));
+        let found = |text: &str| Some(text.to_owned());
+        assert_eq!(way(r"\\?\C:\a\b", r"C:\a\c\d"), found("../c/d"));
+        assert_eq!(way(r"C:\a", r"C:\A\B"), found("B"));
+        assert_eq!(way(r"C:\a", r"C:\a"), found("."));
+        assert_eq!(way(r"C:\a\b", r"C:\"), found("../.."));
+        assert_eq!(way(r"C:\a", r"D:\a"), None);
+        let share = r"\\?\UNC\host\share\a";
+        assert_eq!(way(share, r"\\host\share\b"), found("../b"));
+        assert_eq!(way(share, r"\\host\other\b"), None);
+    }
 }

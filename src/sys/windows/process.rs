@@ -5,9 +5,10 @@ use std::ffi::{OsStr, OsString, c_char, c_int};
 use std::fs::{File, TryLockError};
 use std::io;
 use std::os::windows::io::AsRawHandle;
-use std::path::{Component, Path, PathBuf, Prefix};
+use std::path::{Component, Path, PathBuf};
 use std::process::Command;
 
+use super::convert::without_prefix;
 use super::raw_process::{self, Job};
 use super::{
     Dir, FILE_GENERIC_READ, FILE_GENERIC_WRITE, FILE_NON_DIRECTORY_FILE, FILE_OPEN_IF, Opening,
@@ -170,26 +171,6 @@ pub(crate) fn way_to(path: &Path) -> io::Result<(PathBuf, Vec<u8>)> {
 /// others could put in place of it.
 pub(crate) fn path_to_use(dir: &Dir, _path: &Path) -> PathBuf {
     without_prefix(path_of(dir))
-}
-
-/// A path as programs expect it: `C:\Users` instead of `\\?\C:\Users`, where both mean the same.
-fn without_prefix(path: PathBuf) -> PathBuf {
-    let mut components = path.components();
-    let Some(Component::Prefix(prefix)) = components.next() else {
-        return path;
-    };
-    let start = match prefix.kind() {
-        Prefix::VerbatimDisk(letter) => format!("{}:", char::from(letter)),
-        Prefix::VerbatimUNC(server, share) => {
-            format!(
-                r"\\{}\{}",
-                server.to_string_lossy(),
-                share.to_string_lossy()
-            )
-        }
-        _ => return path,
-    };
-    PathBuf::from(start).join(components.as_path())
 }
 
 /// Opens `name`, a folder and no link, to look names up in it.
