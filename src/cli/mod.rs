@@ -10,7 +10,8 @@ mod interrupt;
 mod render;
 mod run;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -42,17 +43,17 @@ const USAGE: u8 = 2;
 /// Runs the command line `arguments`, the program's own name first.
 pub(crate) fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments = with_subcommand(arguments.into_iter().collect());
-    let cli = match args::Cli::try_parse_from(arguments) {
+    let cli = match args::Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
         Err(error) => {
-            return answer(&error);
+            return answer(&error, &arguments);
         }
     };
     run::run(cli)
 }
 
 /// Prints help and versions as clap does, and errors as all others are.
-fn answer(error: &clap::Error) -> ExitCode {
+fn answer(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
     use std::io::Write;
     if !error.use_stderr() || error.kind() == DisplayHelpOnMissingArgumentOrSubcommand {
         // A closed pipe behind `--help` is nobody's error.
@@ -70,9 +71,16 @@ fn answer(error: &clap::Error) -> ExitCode {
         .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"))
         .map(|line| line.trim_start_matches("tip: "))
         .collect();
-    let hint = match details.is_empty() {
-        true => "bundlecp --help, or bundlecp COMMAND --help".to_owned(),
-        false => details.join(" "),
+    let is_option = |argument: &&OsString| argument.as_encoded_bytes().starts_with(b"-");
+    let source = arguments
+        .iter()
+        .skip(2)
+        .find(|argument| !is_option(argument));
+    let is_copy = arguments.get(1).is_some_and(|name| name == "copy");
+    let hint = match source.filter(|_| is_copy).and_then(|source| meant(source)) {
+        Some(hint) => hint,
+        None if details.is_empty() => "bundlecp --help, or bundlecp COMMAND --help".to_owned(),
+        None => details.join(" "),
     };
     let _ = writeln!(std::io::stderr(), "bundlecp: {cause}\nhint: {hint}");
     ExitCode::from(USAGE)
@@ -90,6 +98,14 @@ fn with_subcommand(mut arguments: Vec<OsString>) -> Vec<OsString> {
         arguments.insert(1, "copy".into());
     }
     arguments
+}
+
+/// The hint for a source of a copy that is no file, but a command's name: options in front
+/// of it made it a source.
+fn meant(source: &OsStr) -> Option<String> {
+    let name = source.to_str().filter(|name| SUBCOMMANDS.contains(name))?;
+    let is_there = Path::new(name).symlink_metadata().is_ok();
+    (!is_there).then(|| format!("options stand behind a command: bundlecp {name} [OPTIONS]"))
 }
 
 #[cfg(test)]

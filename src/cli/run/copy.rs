@@ -43,6 +43,11 @@ fn paths(arguments: &CopyArgs) -> Result<(Vec<PathBuf>, PathBuf, DestinationRule
         return Err(Failure::Usage(text.to_owned()));
     }
     let mut paths = arguments.paths.clone();
+    if let Some(hint) = crate::cli::meant(paths[0].as_os_str()) {
+        let name = escape_path(&paths[0]);
+        let text = format!("copy `{name}`: there is no such file\nhint: {hint}");
+        return Err(Failure::Usage(text));
+    }
     if let Some(dir) = &arguments.target_directory {
         return Ok((paths, dir.clone(), DestinationRule::Into));
     }
