@@ -271,8 +271,8 @@ impl Probe<'_> {
     fn reflink(&self, file: &File) -> io::Result<Support> {
         sys::write_all_at(file, &CONTENT, 0)?;
         let from = sys::open_file(self.dir, FILE)?;
-        let to = sys::create_file(self.dir, CLONE, 0o600)?;
-        match sys::clone_file(&from, &to) {
+        let (_, cloned) = sys::create_clone(&from, self.dir, CLONE, 0o600)?;
+        match cloned {
             Ok(()) => Ok(Support::Yes),
             Err(error) => Support::from_refusal(error),
         }

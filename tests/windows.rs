@@ -16,11 +16,15 @@ use tempfile::TempDir;
 
 /// Runs the command in `at`.
 fn bundlecp(at: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_bundlecp"))
-        .args(arguments)
-        .current_dir(at)
-        .output()
-        .unwrap()
+    // Wine fails to start a program with this error once in some thousand times.
+    const ERROR_INTERNAL_ERROR: i32 = 1359;
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bundlecp"));
+    command.args(arguments).current_dir(at);
+    match command.output() {
+        Err(error) if error.raw_os_error() == Some(ERROR_INTERNAL_ERROR) => command.output(),
+        ran => ran,
+    }
+    .unwrap()
 }
 
 #[track_caller]

@@ -167,13 +167,12 @@ impl Route {
     /// bytes are in `buffer` already.
     pub(crate) fn copy_whole(
         &self,
-        routes: &Routes,
         pair: Pair<'_>,
         stat: &Stat,
         head: usize,
         buffer: &mut [u8],
     ) -> Result<(), Fault> {
-        if stat.size == 0 || self.share(routes, pair)? {
+        if stat.size == 0 {
             return Ok(());
         }
         self.prepare(pair.to, stat).map_err(Fault::Write)?;
@@ -184,12 +183,18 @@ impl Route {
         self.copy_part(pair, stat, head as u64, stat.size, buffer)
     }
 
-    /// Shares the storage of the whole file, if this pair of devices can.
-    pub(crate) fn share(&self, routes: &Routes, pair: Pair<'_>) -> Result<bool, Fault> {
-        if self.method() != Method::Reflink {
-            return Ok(false);
-        }
-        match sys::clone_file(pair.from, pair.to) {
+    /// Whether a file of this pair of devices is worth an attempt to share its storage.
+    pub(crate) fn tries_to_share(&self, stat: &Stat) -> bool {
+        stat.size > 0 && self.method() == Method::Reflink
+    }
+
+    /// Takes in what an attempt came to. Returns whether the storage is shared.
+    pub(crate) fn has_shared(
+        &self,
+        routes: &Routes,
+        shared: io::Result<()>,
+    ) -> Result<bool, Fault> {
+        match shared {
             Ok(()) => {
                 self.note(Method::Reflink);
                 Ok(true)

@@ -13,7 +13,7 @@ use crate::dest::writer::tampered;
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::NodeId;
 use crate::pool::Queue;
-use crate::sys::{self, FileType, Stat};
+use crate::sys::{self, Dir, FileType, Stat};
 
 use super::data::{self, Fault, Method, Pair, Route};
 use super::tree::{Job, Shared, Sides, Worker};
@@ -79,20 +79,19 @@ impl<'s> Worker<'s> {
         {
             return Ok(Copied::SameAs(first));
         }
-        let name = shared.target_plan().name(node);
-        let mode = attributes::creation_mode(&self.wanted(&opened.attributes, node));
-        let created = sys::create_file(sides.to, name, mode)
-            .map_err(|error| shared.create_error(node, error))?;
         let route = shared.routes.for_source(stat.device);
+        let (created, is_shared) = self.create(sides.to, route, &opened, node)?;
         let pair = Pair {
             from: &opened.file,
             to: &created,
         };
-        if stat.size >= LARGE && route.can_share_work() {
+        if is_shared {
+            self.finish(pair, &opened.attributes, node)?;
+        } else if stat.size >= LARGE && route.can_share_work() {
             self.copy_large(queue, route, pair, opened.attributes, node)?;
         } else {
             let buffer = &mut self.buffer;
-            let moved = route.copy_whole(&shared.routes, pair, &stat, opened.head, buffer);
+            let moved = route.copy_whole(pair, &stat, opened.head, buffer);
             moved.map_err(|fault| shared.fault(node, fault))?;
             match opened.head as u64 == stat.size && opened.is_quiet {
                 true => self.set_attributes(pair, &opened.attributes, node)?,
@@ -102,6 +101,29 @@ impl<'s> Worker<'s> {
         sys::close_file(opened.file);
         sys::close_file(created);
         Ok(Copied::Whole(stat.size))
+    }
+
+    /// Makes the file of the copy. Returns whether it shares the storage of the source.
+    fn create(
+        &self,
+        dir: &Dir,
+        route: &Route,
+        opened: &Opened,
+        node: NodeId,
+    ) -> Result<(File, bool)> {
+        let shared = self.shared;
+        let failed = |error| shared.create_error(node, error);
+        let name = shared.target_plan().name(node);
+        let mode = attributes::creation_mode(&self.wanted(&opened.attributes, node));
+        if !route.tries_to_share(&opened.attributes.stat) {
+            let file = sys::create_file(dir, name, mode).map_err(failed)?;
+            return Ok((file, false));
+        }
+        let made = sys::create_clone(&opened.file, dir, name, mode);
+        let (file, cloned) = made.map_err(failed)?;
+        let is_shared = route.has_shared(&shared.routes, cloned);
+        let is_shared = is_shared.map_err(|fault| shared.fault(node, fault))?;
+        Ok((file, is_shared))
     }
 
     /// Looks at what was opened, which has to be what was listed. Its beginning
@@ -158,10 +180,6 @@ impl<'s> Worker<'s> {
     ) -> Result<()> {
         let shared = self.shared;
         let stat = attributes.stat;
-        let is_shared = route.share(&shared.routes, pair);
-        if is_shared.map_err(|fault| shared.fault(node, fault))? {
-            return self.finish(pair, &attributes, node);
-        }
         let prepared = route.prepare(pair.to, &stat);
         prepared.map_err(|error| shared.fault(node, Fault::Write(error)))?;
         let created = sys::stat_file(pair.to);

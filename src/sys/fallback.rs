@@ -3,12 +3,11 @@
 
 use std::fs::File;
 use std::io;
-use std::mem::MaybeUninit;
 
 use rustix::fs::{AtFlags, Mode};
 
 use super::unix::retry;
-use super::{Dir, FileType, Isolation, Listed};
+use super::{Dir, FileType, Listed};
 
 /// Calls `each` for every entry of `dir` but `.` and `..`, in the file system's order.
 pub(crate) fn list_dir<E: From<io::Error>>(
@@ -56,45 +55,10 @@ pub(crate) fn lacks_flag(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::Unsupported
 }
 
-/// Lets the empty file `to` share all extents of `from`, which POSIX can't.
-pub(crate) fn clone_file(_from: &File, _to: &File) -> io::Result<()> {
-    unsupported()
-}
-
-/// Copies up to `len` bytes inside the kernel, which POSIX can't.
-pub(crate) fn copy_range(_: &File, _: u64, _: &File, _: u64, _: u64) -> io::Result<u64> {
-    unsupported()
-}
-
-/// Whether copying inside the kernel spares the way through this machine: it
-/// doesn't, as nothing here copies inside the kernel.
-pub(crate) fn offloads_copies(_dir: &Dir) -> bool {
-    false
-}
-
-/// Whether reserving a large file's blocks before writing makes writing it
-/// faster: not known, and ZFS, the usual file system here, reserves nothing.
-pub(crate) fn gains_from_allocation(_dir: &Dir) -> bool {
-    false
-}
-
 /// Whether the file system of `dir` is known to note every change of a file
 /// by this machine's own clock: not known, as POSIX doesn't name it.
 pub(crate) fn notes_changes(_dir: &Dir) -> bool {
     false
-}
-
-/// Closes a file.
-pub(crate) fn close_file(file: File) {
-    drop(file);
-}
-
-/// Reserves `len` bytes of storage for `file` and sets its size.
-///
-/// Not offered: where a file system can't, `posix_fallocate` may write zeros
-/// instead, which costs more than it gains.
-pub(crate) fn allocate(_file: &File, _len: u64) -> io::Result<()> {
-    unsupported()
 }
 
 /// The file system's name, for messages only: `unknown`, as POSIX has none.
@@ -127,13 +91,6 @@ pub(crate) fn may_execute(_file: &File) -> io::Result<bool> {
 
 /// Removes a default ACL that `dir` inherited: POSIX knows none.
 pub(crate) fn drop_default_acl(_dir: &Dir) {}
-
-/// Splits the calling thread off from the process's descriptor table and umask.
-///
-/// Threads share both here, so files get their mode less the umask.
-pub(crate) fn isolate_thread(_keep: &[&Dir]) -> Isolation {
-    Isolation { exact_modes: false }
-}
 
 /// Reads the user attributes of `file`: none, as POSIX has no attributes.
 pub(crate) fn file_xattrs(_file: &File) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
@@ -180,6 +137,3 @@ fn listed_type(_entry: &rustix::fs::DirEntry) -> FileType {
 fn unsupported<T>() -> io::Result<T> {
     Err(io::ErrorKind::Unsupported.into())
 }
-
-/// Does nothing: there is no such call here.
-pub(crate) fn prefer_large_pages<T>(_: &mut [MaybeUninit<T>]) {}

@@ -1,19 +1,20 @@
 //! What macOS has of its own: atomic renames with `renameatx_np`, mount flags
 //! and the file system's name in `statfs`, attributes in one flat namespace.
 //!
-//! It has no way to clone into an open file, none to copy inside the kernel
-//! between two open files, and no descriptor table or umask for one thread.
+//! It has no way to clone into an open file, only into a new one, none to copy inside the
+//! kernel between two open files, and no descriptor table or umask for one thread.
 
 use std::fs::File;
 use std::io;
-use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use rustix::fs::{AtFlags, Mode, RenameFlags, StatFs, XattrFlags};
+use rustix::fs::{AtFlags, CloneFlags, Mode, RenameFlags, StatFs, XattrFlags};
 use rustix::io::Errno;
 
-use super::unix::{file_type, rename_new_without_flag, retry};
-use super::{Dir, FileType, Isolation, Listed};
+use super::unix::{
+    create_file, file_type, open_file, rename_new_without_flag, retry, set_file_mode, stat_file,
+};
+use super::{Dir, FileType, Listed};
 
 /// Calls `each` for every entry of `dir` but `.` and `..`, in the file system's order.
 pub(crate) fn list_dir<E: From<io::Error>>(
@@ -63,34 +64,30 @@ pub(crate) fn lacks_flag(error: &io::Error) -> bool {
     )
 }
 
-/// Lets the empty file `to` share all extents of `from`.
+/// Makes the file `name`, which must not exist, with the storage of `from` if the file
+/// system can share it: else it is empty, and the second result says why.
 ///
-/// Not possible here: `fclonefileat` makes the clone itself, under a name that
-/// must not exist (`clonefile(2)`), and `fcopyfile` leaves the flags
-/// `COPYFILE_CLONE` and `COPYFILE_CLONE_FORCE` to `copyfile`, which takes paths
-/// (<https://openradar.appspot.com/30706426>): between two open files it copies
-/// the bytes, and would report a clone that is none.
-pub(crate) fn clone_file(_from: &File, _to: &File) -> io::Result<()> {
-    Err(io::ErrorKind::Unsupported.into())
-}
-
-/// Copies up to `len` bytes inside the kernel; returns how many, 0 at the end.
-///
-/// Not possible here: `fcopyfile` copies whole files, in user space.
-pub(crate) fn copy_range(_: &File, _: u64, _: &File, _: u64, _: u64) -> io::Result<u64> {
-    Err(io::ErrorKind::Unsupported.into())
-}
-
-/// Whether copying inside the kernel spares the way through this machine: it
-/// doesn't, as nothing here copies inside the kernel.
-pub(crate) fn offloads_copies(_dir: &Dir) -> bool {
-    false
-}
-
-/// Whether reserving a large file's blocks before writing makes writing it
-/// faster: not measured, so no.
-pub(crate) fn gains_from_allocation(_dir: &Dir) -> bool {
-    false
+/// A clone has what `from` has, but for its owner: attributes, times and a mode, to
+/// which its owner's right to write is added. It is open for reading, which is all that
+/// what is left to set needs.
+pub(crate) fn create_clone(
+    from: &File,
+    dir: &Dir,
+    name: &[u8],
+    mode: u32,
+) -> io::Result<(File, io::Result<()>)> {
+    let flags = CloneFlags::NOFOLLOW | CloneFlags::NOOWNERCOPY;
+    match retry(|| rustix::fs::fclonefileat(from, &dir.0, name, flags)) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(error),
+        Err(error) => return Ok((create_file(dir, name, mode)?, Err(error))),
+    }
+    let file = open_file(dir, name)?;
+    let found = stat_file(&file)?;
+    if found.mode & 0o200 == 0 {
+        set_file_mode(&file, found.mode & 0o777 | 0o600)?;
+    }
+    Ok((file, Ok(())))
 }
 
 /// Whether the file system of `dir` is known to note every change of a file
@@ -98,19 +95,6 @@ pub(crate) fn gains_from_allocation(_dir: &Dir) -> bool {
 /// (`setattrlist(2)`). HFS+ notes whole seconds, a server has its own clock.
 pub(crate) fn notes_changes(dir: &Dir) -> bool {
     matches!(filesystem_name(dir).as_deref(), Ok("apfs"))
-}
-
-/// Closes a file.
-pub(crate) fn close_file(file: File) {
-    drop(file);
-}
-
-/// Reserves `len` bytes of storage for `file` and sets its size.
-///
-/// Not offered: `F_PREALLOCATE` has no safe wrapper, and nobody asks for it
-/// while [`gains_from_allocation`] says no.
-pub(crate) fn allocate(_file: &File, _len: u64) -> io::Result<()> {
-    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// The file system's name, for messages only: `apfs`.
@@ -159,13 +143,6 @@ pub(crate) fn may_execute(file: &File) -> io::Result<bool> {
 /// Removes a default ACL that `dir` inherited: there is none to remove. ACLs
 /// that are inherited here don't change the mode of what is made inside.
 pub(crate) fn drop_default_acl(_dir: &Dir) {}
-
-/// Splits the calling thread off from the process's descriptor table and umask.
-///
-/// Neither can be split off here, so files get their mode less the umask.
-pub(crate) fn isolate_thread(_keep: &[&Dir]) -> Isolation {
-    Isolation { exact_modes: false }
-}
 
 /// Reads the name and value of every attribute of `file` that a copy can have.
 pub(crate) fn file_xattrs(file: &File) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
@@ -254,6 +231,3 @@ fn is_too_small(error: &io::Error) -> bool {
 fn statfs(fd: BorrowedFd<'_>) -> io::Result<StatFs> {
     retry(|| rustix::fs::fstatfs(fd))
 }
-
-/// Does nothing: there is no such call here.
-pub(crate) fn prefer_large_pages<T>(_: &mut [MaybeUninit<T>]) {}

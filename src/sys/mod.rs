@@ -44,6 +44,11 @@ mod fallback;
 #[cfg(all(unix, not(any(target_os = "linux", target_os = "macos"))))]
 pub(crate) use fallback::*;
 
+#[cfg(not(target_os = "linux"))]
+mod lacking;
+#[cfg(not(target_os = "linux"))]
+pub(crate) use lacking::*;
+
 #[cfg(windows)]
 mod windows;
 #[cfg(windows)]
@@ -155,6 +160,20 @@ pub(crate) struct Isolation {
 /// Opens a file that the user named, for reading; links in `path` are followed.
 pub(crate) fn open_path(path: &std::path::Path) -> std::io::Result<std::fs::File> {
     std::fs::File::open(path)
+}
+
+/// Makes the file `name`, which must not exist, with the storage of `from` if the file
+/// system can share it: else it is empty, and the second result says why.
+#[cfg(not(target_os = "macos"))]
+pub(crate) fn create_clone(
+    from: &std::fs::File,
+    dir: &Dir,
+    name: &[u8],
+    mode: u32,
+) -> std::io::Result<(std::fs::File, std::io::Result<()>)> {
+    let to = create_file(dir, name, mode)?;
+    let cloned = clone_file(from, &to);
+    Ok((to, cloned))
 }
 
 /// One entry of a directory listing.

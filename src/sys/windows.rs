@@ -15,13 +15,12 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::mem::MaybeUninit;
 use std::os::windows::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use super::{FileType, Isolation, Listed, Stat};
+use super::{FileType, Listed, Stat};
 
 mod access;
 mod attributes;
@@ -351,21 +350,6 @@ pub(crate) fn random_u64() -> u64 {
     use std::hash::{BuildHasher, Hasher};
     std::hash::RandomState::new().build_hasher().finish()
 }
-
-/// Closes a file.
-pub(crate) fn close_file(file: File) {
-    drop(file);
-}
-
-/// Splits the calling thread off from the process's descriptor table and umask.
-///
-/// There is neither; files don't get a mode either.
-pub(crate) fn isolate_thread(_keep: &[&Dir]) -> Isolation {
-    Isolation { exact_modes: false }
-}
-
-/// Does nothing: there is no such call here.
-pub(crate) fn prefer_large_pages<T>(_: &mut [MaybeUninit<T>]) {}
 
 /// Opens a folder by a path that the user named, or that a pinned folder has. A volume
 /// that is mounted there is entered.

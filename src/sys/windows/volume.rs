@@ -6,7 +6,7 @@ use std::os::windows::fs::FileExt;
 
 use super::{
     Dir, FILE_ADD_FILE, FILE_GENERIC_WRITE, FILE_READ_ATTRIBUTES, FILE_WRITE_ATTRIBUTES, list_dir,
-    open_dir, open_for, path_of, raw, reopen_for, set_file_mode, stat_file, unsupported,
+    open_dir, open_for, path_of, raw, reopen_for, set_file_mode, stat_file,
 };
 use crate::sys::{Extent, FileType, Space};
 
@@ -116,33 +116,6 @@ pub(crate) fn space(dir: &Dir) -> io::Result<Space> {
 pub(crate) fn filesystem_name(dir: &Dir) -> io::Result<String> {
     // Shares of virtual machines may not tell.
     Ok(raw::volume(&dir.handle).map_or_else(|_| "unknown".to_owned(), |volume| volume.name))
-}
-
-/// Lets the empty file `to` share all extents of `from`: not offered yet, as only ReFS can.
-pub(crate) fn clone_file(_from: &File, _to: &File) -> io::Result<()> {
-    unsupported()
-}
-
-/// Copies up to `len` bytes inside the kernel, which Windows can't by handles.
-pub(crate) fn copy_range(_: &File, _: u64, _: &File, _: u64, _: u64) -> io::Result<u64> {
-    unsupported()
-}
-
-/// Whether copying inside the kernel spares the way through this machine: it
-/// doesn't, as nothing here copies inside the kernel.
-pub(crate) fn offloads_copies(_dir: &Dir) -> bool {
-    false
-}
-
-/// Whether reserving a large file's blocks before writing makes writing it
-/// faster: not measured, so no.
-pub(crate) fn gains_from_allocation(_dir: &Dir) -> bool {
-    false
-}
-
-/// Reserves storage for `file`: not offered, as [`gains_from_allocation`] says no.
-pub(crate) fn allocate(_file: &File, _len: u64) -> io::Result<()> {
-    unsupported()
 }
 
 /// Whether the file system of `dir` is known to note every change of a file
