@@ -69,7 +69,8 @@ install_packages() {
     [ "${#missing[@]}" -gt 0 ] || return 0
     echo "missing: ${missing[*]}"
     [ "$(id -u)" -eq 0 ] || root="sudo -n"
-    # Another script may install something too.
-    $root flock "${TMPDIR:-/tmp}/bundlecp-apt.lock" apt-get update -q
-    $root env DEBIAN_FRONTEND=noninteractive flock "${TMPDIR:-/tmp}/bundlecp-apt.lock" apt-get install -qy --no-install-recommends "${missing[@]}"
+    $root env DEBIAN_FRONTEND=noninteractive flock "$packages_lock" \
+        sh -c 'apt-get update -q; apt-get install -qy --no-install-recommends "$@"' install "${missing[@]}"
 }
+# Another script may install something too.
+packages_lock=${TMPDIR:-/tmp}/bundlecp-apt.lock

@@ -117,10 +117,10 @@ deb() {
         "$work/tools/bin/cargo-deb" --no-build --target "$target" --output "$dist"
 }
 use_deb() {
-    dpkg --install "$dist"/*.deb && works /usr/bin/bundlecp && man -w bundlecp &&
+    flock "$packages_lock" dpkg --install "$dist"/*.deb && works /usr/bin/bundlecp && man -w bundlecp &&
         bash -c '. /usr/share/bash-completion/completions/bundlecp && complete -p bundlecp' &&
         zsh -n /usr/share/zsh/vendor-completions/_bundlecp && fish -n /usr/share/fish/vendor_completions.d/bundlecp.fish &&
-        dpkg --purge bundlecp && ! command -v /usr/bin/bundlecp
+        flock "$packages_lock" dpkg --purge bundlecp && ! command -v /usr/bin/bundlecp
 }
 check "a Debian package is made" deb
 if [ "$(id -u)" -eq 0 ] && install_packages man-db zsh fish >"$work/log" 2>&1; then
