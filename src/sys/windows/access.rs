@@ -29,8 +29,8 @@ const ADDS: u32 =
 
 const READ_CONTROL: u32 = 0x0002_0000;
 
-/// Whoever is one of these can do everything anyway, or is the owner: the system, its
-/// administrators, its installer, and what stands for the owner.
+/// Whoever is one of these can do everything anyway, or is the owner: the system, the group
+/// of its administrators, its installer, and what stands for the owner.
 const TRUSTED: [&[u8]; 5] = [
     &[1, 1, 0, 0, 0, 0, 0, 5, 18, 0, 0, 0],
     &[1, 2, 0, 0, 0, 0, 0, 5, 32, 0, 0, 0, 32, 2, 0, 0],
@@ -42,6 +42,13 @@ const TRUSTED: [&[u8]; 5] = [
     &[1, 1, 0, 0, 0, 0, 0, 3, 4, 0, 0, 0],
 ];
 
+/// Whether an identifier is an administrator's by its last part, in any domain: the user
+/// (500), the domain's administrators (512), and the forest's (519).
+fn is_administrator(sid: &[u8]) -> bool {
+    const OF_A_DOMAIN: [u8; 12] = [1, 5, 0, 0, 0, 0, 0, 5, 21, 0, 0, 0];
+    sid.starts_with(&OF_A_DOMAIN) && matches!(last_part(sid), 500 | 512 | 519)
+}
+
 /// Describes an open folder, with its owner and with what others may do in it.
 pub(crate) fn stat_dir_with_rights(dir: &Dir) -> io::Result<Stat> {
     static USER: OnceLock<Vec<u8>> = OnceLock::new();
@@ -50,7 +57,8 @@ pub(crate) fn stat_dir_with_rights(dir: &Dir) -> io::Result<Stat> {
         None => USER.get_or_init(|| raw_process::user().unwrap_or_default()),
     };
     let descriptor = raw_process::security(&reopen_for(dir, READ_CONTROL)?)?;
-    let is_trusted = |sid: &[u8]| sid == user || TRUSTED.contains(&sid);
+    let is_trusted =
+        |sid: &[u8]| sid == user || TRUSTED.contains(&sid) || is_administrator(sid);
     let rights = rights(&descriptor, is_trusted);
     let rights = rights.ok_or_else(|| io::Error::other("its access list is broken"))?;
     Ok(Stat {
@@ -191,6 +199,17 @@ mod tests {
         open[16..20].fill(0);
         let found = rights(&open, |sid| sid == ME).unwrap();
         assert_eq!(found.others, 0o022);
+    }
+
+    #[test]
+    fn administrators_of_a_domain_are_told_from_its_users() {
+        let of_domain = |last: u32| {
+            let parts = [21, 1, 2, 3, last].map(u32::to_le_bytes).concat();
+            [&[1, 5, 0, 0, 0, 0, 0, 5], &parts[..]].concat()
+        };
+        assert!(is_administrator(&of_domain(512)));
+        assert!(!is_administrator(&of_domain(513)));
+        assert!(!is_administrator(&[1, 1, 0, 0, 0, 0, 0, 5, 0, 2, 0, 0]));
     }
 
     #[test]

@@ -90,6 +90,7 @@ fn run(program: &Program) -> io::Result<i32> {
     if let Ok(job) = &job {
         let _ = job.add(&child);
     }
+    raw_process::hand_on_the_foreground(&child);
     let status = child.wait()?;
     Ok(status.code().unwrap_or(1))
 }
@@ -132,9 +133,13 @@ pub(crate) fn own_executable() -> io::Result<OwnExecutable> {
     })
 }
 
-/// Names the run of the system since it was last started; nobody knows here.
+/// Names the run of the system since it was last started, by the time of that; `None` where
+/// the system doesn't tell.
 pub(crate) fn boot_id() -> Option<[u8; 16]> {
-    None
+    let time = raw_process::boot_time().ok()?;
+    let mut id = *b"........windows.";
+    id[..8].copy_from_slice(&time.to_le_bytes());
+    Some(id)
 }
 
 /// Where the absolute `path` begins, and the names from there on, with `/`. Links are

@@ -375,7 +375,7 @@ fn is_unknown(status: NTSTATUS) -> bool {
     )
 }
 
-fn check(status: NTSTATUS) -> io::Result<()> {
+pub(super) fn check(status: NTSTATUS) -> io::Result<()> {
     if status >= 0 {
         return Ok(());
     }

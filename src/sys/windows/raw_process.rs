@@ -11,6 +11,9 @@ use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use windows_sys::Wdk::System::SystemInformation::{
+    NtQuerySystemInformation, SystemTimeOfDayInformation,
+};
 use windows_sys::Win32::Foundation::{ERROR_INSUFFICIENT_BUFFER, HANDLE};
 use windows_sys::Win32::Security::{
     DACL_SECURITY_INFORMATION, GetKernelObjectSecurity, GetLengthSid, GetTokenInformation,
@@ -23,9 +26,11 @@ use windows_sys::Win32::System::JobObjects::{
     JobObjectExtendedLimitInformation, SetInformationJobObject,
 };
 use windows_sys::Win32::System::Threading::{GetCurrentProcess, OpenProcessToken};
-use windows_sys::Win32::UI::WindowsAndMessaging::{MB_ICONERROR, MB_OK, MessageBoxW};
+use windows_sys::Win32::UI::WindowsAndMessaging::{
+    AllowSetForegroundWindow, MB_ICONERROR, MB_OK, MessageBoxW,
+};
 
-use super::raw::win32;
+use super::raw::{check, win32};
 
 /// The owner and the access list of what is open as `file`, as one self-relative security
 /// descriptor.
@@ -85,6 +90,40 @@ fn filled(mut call: impl FnMut(*mut u64, u32, *mut u32) -> i32) -> io::Result<Ve
             result => return result.map(|()| buffer),
         }
     }
+}
+
+/// When the system was started, in steps of 100 ns since 1601, whatever the clock was set to
+/// since then.
+pub(super) fn boot_time() -> io::Result<i64> {
+    /// `SYSTEM_TIMEOFDAY_INFORMATION` (ntexapi.h): the start moves with the clock, by the bias.
+    #[repr(C)]
+    #[derive(Default)]
+    struct TimeOfDay {
+        boot_time: i64,
+        current_time: i64,
+        time_zone_bias: i64,
+        time_zone_id: u32,
+        reserved: u32,
+        boot_time_bias: i64,
+        sleep_time_bias: i64,
+    }
+    let mut found = TimeOfDay::default();
+    // SAFETY: the structure belongs to the class, and lives until the call has returned.
+    check(unsafe {
+        NtQuerySystemInformation(
+            SystemTimeOfDayInformation,
+            (&raw mut found).cast::<c_void>(),
+            size_of::<TimeOfDay>() as u32,
+            ptr::null_mut(),
+        )
+    })?;
+    Ok(found.boot_time.wrapping_sub(found.boot_time_bias))
+}
+
+/// Lets a child bring its windows to the front, as this process might.
+pub(super) fn hand_on_the_foreground(child: &Child) {
+    // SAFETY: takes a number.
+    unsafe { AllowSetForegroundWindow(child.id()) };
 }
 
 /// What ends a child when this process ends, however that happens.
