@@ -156,6 +156,37 @@ fn every_format_goes_there_and_back() {
 }
 
 #[test]
+fn modes_are_those_that_others_expect_and_no_difference_here() {
+    let temp = TempDir::new().unwrap();
+    fs::create_dir(temp.path().join("app")).unwrap();
+    for (name, content) in [
+        ("run", "#!/bin/sh\n"),
+        ("lib.so", "\u{7f}ELF\u{2}"),
+        ("app.exe", "MZ"),
+        ("text", "a text"),
+    ] {
+        fs::write(temp.path().join("app").join(name), content).unwrap();
+    }
+    for archive in ["app.tar", "app.zip", "app.bcp"] {
+        succeeds(temp.path(), &["pack", "app", "-o", archive]);
+        let listed = succeeds(temp.path(), &["list", "-l", archive]);
+        for (name, mode) in [
+            ("app/run", "-rwxr-xr-x"),
+            ("app/lib.so", "-rwxr-xr-x"),
+            ("app/app.exe", "-rwxr-xr-x"),
+            ("app/text", "-rw-r--r--"),
+        ] {
+            let line = listed.lines().find(|line| line.ends_with(name));
+            assert!(line.unwrap().starts_with(mode), "{listed}");
+        }
+        succeeds(temp.path(), &["extract", archive, "-C", "out", "-f"]);
+        succeeds(temp.path(), &["verify", archive, "out/app"]);
+        succeeds(temp.path(), &["verify", "app", archive]);
+    }
+    succeeds(temp.path(), &["doctor", "app"]);
+}
+
+#[test]
 fn links_arrive_or_nothing_does() {
     let temp = TempDir::new().unwrap();
     let links = [

@@ -9,6 +9,7 @@ use std::collections::HashSet;
 
 use crate::plan::NodeId;
 use crate::plan::links::Resolver;
+use crate::sys;
 
 use super::finding::{Code, Finding};
 use super::kind::{self, BundleKind};
@@ -53,6 +54,9 @@ pub(super) fn check(subject: &Subject<'_>, kind: &BundleKind, lost: &Lost) -> Ve
 /// Files that lost their executable bits, and the modes that they had: those who may read
 /// one may run it.
 pub(crate) fn lost(subject: &Subject<'_>, lost: &Lost) -> Vec<(NodeId, u32)> {
+    if !sys::HAS_PERMISSION_BITS {
+        return Vec::new();
+    }
     let places = Places::of(subject, lost);
     let is_lost = |node: &NodeId| {
         subject.mode(*node) & EXEC == 0 && !lost.covers(*node) && places.runs(subject, *node)

@@ -41,6 +41,13 @@ pub(super) fn class_of(begin: &[u8]) -> Class {
     }
 }
 
+/// Whether what begins so is run, or loaded as code: a program, or a script that names what
+/// runs it. For systems whose files don't say so by a mode.
+pub(super) fn is_run(begin: &[u8]) -> bool {
+    const STARTS: [&[u8]; 4] = [b"\x7fELF", b"\xCF\xFA\xED\xFE", b"MZ", b"#!"];
+    STARTS.iter().any(|start| begin.starts_with(start))
+}
+
 /// A program for Windows: its header is where the one for DOS says.
 fn class_of_pe(begin: &[u8]) -> Option<Class> {
     // The values of IMAGE_FILE_HEADER's Machine.

@@ -15,6 +15,7 @@ use crate::sys::{self, FileType, Stat};
 use super::archived::{Archived, BLOCK, MAX_EXTENTS};
 use super::buffer::Buffer;
 use super::members::{Item, Root, Source, Style, has_holes, member_of};
+use super::program::is_run;
 
 /// One worker's way to the files.
 pub(super) struct Reader<'r> {
@@ -132,6 +133,15 @@ impl<'r> Reader<'r> {
         }
         member.xattrs = sys::file_xattrs(&file).map_err(failed)?;
         member.xattrs.sort();
+        if !sys::HAS_PERMISSION_BITS {
+            // Who may read it may run it.
+            let mut begin = [0; 4];
+            let read = sys::read_at(&file, &mut begin, 0);
+            let read = read.map_err(|error| Error::io("read", source.path(item.node), error))?;
+            if is_run(&begin[..read]) {
+                member.mode |= (member.mode & 0o444) >> 2;
+            }
+        }
         let file = Some(file);
         Ok((Opened { file, stat }, member))
     }

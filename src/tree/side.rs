@@ -12,7 +12,7 @@ use crate::error::{Refusal, Result};
 use crate::format::manifest::Origin;
 use crate::plan::{NodeId, NodeKind, Plan};
 use crate::scan::{self, Detail, Totals};
-use crate::sys::{Dir, Stat};
+use crate::sys::{self, Dir, Stat};
 
 use super::moment::Moment;
 use super::packed::{self, Fact, HardLinks, Packed};
@@ -222,10 +222,12 @@ impl<'s> Side<'s> {
         self.fact(node)?.hash
     }
 
-    /// The permission bits of a file or folder: 0 to 0o7777.
+    /// The permission bits of a file or folder: 0 to 0o7777; `None` where nobody tells.
     pub(crate) fn mode(&self, node: NodeId) -> Option<u32> {
         match &self.source {
-            Source::Folder { stats, .. } => Some(stats[node.index()].mode),
+            Source::Folder { stats, .. } => {
+                sys::HAS_PERMISSION_BITS.then(|| stats[node.index()].mode)
+            }
             Source::Told { facts, .. } => facts[node.index()].mode,
         }
     }

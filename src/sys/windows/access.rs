@@ -57,8 +57,7 @@ pub(crate) fn stat_dir_with_rights(dir: &Dir) -> io::Result<Stat> {
         None => USER.get_or_init(|| raw_process::user().unwrap_or_default()),
     };
     let descriptor = raw_process::security(&reopen_for(dir, READ_CONTROL)?)?;
-    let is_trusted =
-        |sid: &[u8]| sid == user || TRUSTED.contains(&sid) || is_administrator(sid);
+    let is_trusted = |sid: &[u8]| sid == user || TRUSTED.contains(&sid) || is_administrator(sid);
     let rights = rights(&descriptor, is_trusted);
     let rights = rights.ok_or_else(|| io::Error::other("its access list is broken"))?;
     Ok(Stat {
