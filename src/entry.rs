@@ -99,12 +99,38 @@ pub(crate) struct Member {
     pub modified: Option<Timestamp>,
     pub uid: u64,
     pub gid: u64,
-    /// Name and value of each user attribute; names begin with `user.`.
+    /// Name and value of each attribute that archives [carry](Carried).
     pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
     /// Where a sparse file has data; `None` for a file without holes.
     pub extents: Option<Extents>,
     /// What a symbolic link led to where the tree was packed, if that is told.
     pub leads_to: LinkTo,
+}
+
+/// The attributes that archives carry: others belong to one system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Carried {
+    /// Those of users, `user.*`, that every reader takes.
+    #[default]
+    Users,
+    /// And macOS' own, `com.apple.*`.
+    UsersAndApple,
+}
+
+impl Carried {
+    /// Those that are asked for.
+    pub(crate) fn with_apple(with_apple: bool) -> Self {
+        match with_apple {
+            true => Carried::UsersAndApple,
+            false => Carried::Users,
+        }
+    }
+
+    /// Whether an attribute of this name is one of them.
+    pub(crate) fn has(self, name: &[u8]) -> bool {
+        let is_in = |prefix: &[u8]| name.len() > prefix.len() && name.starts_with(prefix);
+        is_in(b"user.") || self == Carried::UsersAndApple && is_in(b"com.apple.")
+    }
 }
 
 /// What a member is.

@@ -46,6 +46,7 @@ const STANDS: &str = "-f replaces it, --merge lays the source over it";
 #[rustfmt::skip]
 const PATHS: &[Case] = &[
     case(&["-R", "missing", "new"], FAILED, "read `missing`: No such file or directory", ""),
+    case(&["pack", "app", "-o", "x.zip", "--apple-attributes"], USAGE, "pack `app`: only tars hold macOS' own attributes", ".tar.zst"),
     case(&["-q", "pack", "app"], USAGE, "copy `pack`: there is no such file", "bundlecp pack [OPTIONS]"),
     case(&["-q", "pack", "app", "-o", "x.zip"], USAGE, "unexpected argument '-o' found", "bundlecp pack [OPTIONS]"),
     case(&["-R", "missing/x", "new"], FAILED, "read `missing/x`: No such file or directory", ""),

@@ -754,6 +754,14 @@ fn owners_times_and_foreign_attributes_do_no_harm() {
             Expected::Fine(|seen| assert!(seen.node(b"f").xattrs.is_empty())),
         ),
         case(
+            "attributes of macOS, which nobody asked for",
+            Tar::new()
+                .pax(&[("SCHILY.xattr.com.apple.quarantine", b"x")])
+                .file(b"f", b"x")
+                .end(),
+            Expected::Fine(|seen| assert!(seen.node(b"f").xattrs.is_empty())),
+        ),
+        case(
             "user attribute of 100,000 bytes",
             Tar::new()
                 .pax(&[("SCHILY.xattr.user.big", &vec![b'x'; 100_000])])

@@ -102,6 +102,8 @@ pub struct Options {
     pub limits: Limits,
     /// What to do with the files that macOS adds.
     pub apple_double: AppleDouble,
+    /// Takes macOS' own attributes, `com.apple.*`, from tars as well.
+    pub apple_attributes: bool,
     /// What to do with what stands behind the end of a tar.
     pub after_end: AfterEnd,
     /// Whether files share storage with the archive.

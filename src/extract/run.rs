@@ -17,6 +17,7 @@ use crate::dest::deliver::{Staged, deliver};
 use crate::dest::merge::{Folders, Manner, Root};
 use crate::dest::publish::Existing;
 use crate::dest::writer::Site;
+use crate::entry::Carried;
 use crate::error::{Error, ErrorKind, Refusal, Result};
 use crate::fit::{self, Goal, OnNoSymlinks};
 use crate::format::tar;
@@ -192,7 +193,9 @@ impl Reading<'_> {
                     Claim::Raw(raw) => meter.receive(raw, length),
                     Claim::Member(member) => meter.count(member),
                 };
+                // An index has no attributes of macOS.
                 if codec == Codec::Zstd
+                    && !self.job.options.apple_attributes
                     && let Some(index) = read_index(&file, length, self.tar_options(), &mut allows)
                         .map_err(|refusal| intake.refused(refusal))?
                 {
@@ -259,6 +262,7 @@ impl Reading<'_> {
         tar::Options {
             ignore_zeros: self.job.options.after_end == AfterEnd::Continue,
             skip_apple_double: self.job.options.apple_double == AppleDouble::Skip,
+            carried: Carried::with_apple(self.job.options.apple_attributes),
         }
     }
 

@@ -9,7 +9,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use crate::entry::{Member, MemberKind};
+use crate::entry::{Carried, Member, MemberKind};
 use crate::plan::links::{Resolution, Resolver};
 use crate::plan::{NodeId, NodeKind, Plan};
 use crate::scan::Scan;
@@ -178,6 +178,8 @@ pub(super) struct Style {
     /// Times after this are written as this.
     pub latest: Option<Timestamp>,
     pub keeps_owner: bool,
+    /// The attributes that are written.
+    pub carried: Carried,
 }
 
 /// Links that lead out of their tree.

@@ -168,6 +168,8 @@ pub struct Options {
     /// Takes junctions, which Windows has besides links, for links: relative ones where they
     /// lead to the same drive. Otherwise they are special files.
     pub junctions_as_links: bool,
+    /// Writes down macOS' own attributes, `com.apple.*`, as well, as only tars hold them.
+    pub apple_attributes: bool,
     /// Leaves out what this says, with all below it.
     pub exclude: Option<Exclude>,
     /// Times after this are written as this: `SOURCE_DATE_EPOCH`.

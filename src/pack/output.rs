@@ -7,7 +7,7 @@ use std::time::Instant;
 use crate::codec::{Codec, Level, SingleFrame};
 use crate::dest::attributes::{Losses, Ownership};
 use crate::dest::looks_staged;
-use crate::entry::MemberKind;
+use crate::entry::{Carried, MemberKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::bcp::Launch;
 use crate::path::RelPath;
@@ -101,6 +101,12 @@ fn scan_all(paths: &[PathBuf], options: &Options, progress: &dyn Progress) -> Re
     if paths.len() > 1 && options.root != RootName::Own {
         let cause = "several folders keep their own names";
         return Err(Error::new(ErrorKind::Usage, "pack", &paths[1], cause));
+    }
+    if options.apple_attributes && matches!(options.format, Format::Zip | Format::Bcp) {
+        let path = paths.first().map_or(Path::new(""), PathBuf::as_path);
+        let cause = "only tars hold macOS' own attributes";
+        let error = Error::new(ErrorKind::Usage, "pack", path, cause);
+        return Err(error.with_hint("pack to a .tar.zst, or without --apple-attributes"));
     }
     let mut sources: Vec<Source> = Vec::with_capacity(paths.len());
     for path in paths {
@@ -246,6 +252,7 @@ impl<'o> Packing<'o> {
             style: Style {
                 latest: options.latest,
                 keeps_owner: options.ownership == Ownership::Original,
+                carried: Carried::with_apple(options.apple_attributes),
             },
             level: match (options.format, options.frames) {
                 // Its units are stored: the frame around them is what compresses.

@@ -17,6 +17,13 @@ use super::buffer::Buffer;
 use super::members::{Item, Root, Source, Style, has_holes, member_of};
 use super::program::is_run;
 
+/// Name and value of attributes.
+type Xattrs = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// Bytes of all attributes of one file at most: a tar's header that is longer than 1 MiB
+/// is refused by readers, ours among them.
+const MAX_XATTRS: usize = 768 << 10;
+
 /// One worker's way to the files.
 pub(super) struct Reader<'r> {
     sources: &'r [Source],
@@ -98,9 +105,9 @@ impl<'r> Reader<'r> {
             let entered = handles.enter(source.plan(), item.node);
             let dir =
                 entered.map_err(|lost| Error::io("open", source.path(lost.node), lost.source))?;
-            member.xattrs = sys::dir_xattrs(dir)
+            let xattrs = sys::dir_xattrs(dir)
                 .map_err(|error| Error::io("read", source.path(item.node), error))?;
-            member.xattrs.sort();
+            member.xattrs = self.carried(item, xattrs)?;
         }
         Ok(member)
     }
@@ -131,8 +138,8 @@ impl<'r> Reader<'r> {
         if !is_same {
             return Err(self.changed(item));
         }
-        member.xattrs = sys::file_xattrs(&file).map_err(failed)?;
-        member.xattrs.sort();
+        let xattrs = sys::file_xattrs(&file).map_err(failed)?;
+        member.xattrs = self.carried(item, xattrs)?;
         if !sys::HAS_PERMISSION_BITS {
             // Who may read it may run it.
             let mut begin = [0; 4];
@@ -144,6 +151,22 @@ impl<'r> Reader<'r> {
         }
         let file = Some(file);
         Ok((Opened { file, stat }, member))
+    }
+
+    /// The attributes of an item that are written, by name.
+    fn carried(&self, item: &Item, mut xattrs: Xattrs) -> Result<Xattrs> {
+        xattrs.retain(|(name, _)| self.style.carried.has(name));
+        xattrs.sort();
+        let bytes: usize = xattrs
+            .iter()
+            .map(|(name, value)| name.len() + value.len())
+            .sum();
+        if bytes <= MAX_XATTRS {
+            return Ok(xattrs);
+        }
+        let cause = format!("its attributes have {bytes} bytes, of which an archive holds 768 KiB");
+        let error = Error::new(ErrorKind::Unsupported, "pack", self.path(item), cause);
+        Err(error.with_hint("without --apple-attributes, resource forks are left out"))
     }
 
     /// Where a file has data; `None` if it has no holes that can be left out.

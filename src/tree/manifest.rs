@@ -6,7 +6,7 @@
 use std::io::{BufReader, Read};
 
 use crate::archive::limits::{Limits, Meter};
-use crate::entry::{Member, MemberKind};
+use crate::entry::{Carried, Member, MemberKind};
 use crate::error::{Refusal, Result};
 use crate::format::manifest::{Header, Lines, Precision, Record, TreeHasher, Untold};
 use crate::path::RelPath;
@@ -221,6 +221,7 @@ impl<'s> Entries<'s> {
         member.modified = modified.map(|moment| moment.time);
         let xattrs = self.side.fact(node).and_then(|fact| fact.xattrs.as_ref());
         member.xattrs = xattrs.cloned().unwrap_or_default();
+        member.xattrs.retain(|(name, _)| Carried::Users.has(name));
         member.xattrs.dedup_by(|a, b| a.0 == b.0);
         Some(Record {
             member,

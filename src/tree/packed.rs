@@ -10,7 +10,7 @@ use std::io::Read;
 use crate::archive::directory::Directory;
 use crate::archive::{Input, Kind, Opened, Sequential, from_pipe, index};
 use crate::codec::{Codec, DecodeOptions, decoder};
-use crate::entry::{Member, MemberKind};
+use crate::entry::{Carried, Member, MemberKind};
 use crate::error::{Error, ErrorKind, Refusal, Result};
 use crate::format::tar;
 use crate::path::RelPath;
@@ -133,6 +133,7 @@ fn tar_options() -> tar::Options {
     tar::Options {
         ignore_zeros: false,
         skip_apple_double: true,
+        carried: Carried::Users,
     }
 }
 

@@ -176,7 +176,7 @@ impl<'s> Side<'s> {
 
     /// Reads all that a folder holds. Of all else it is known already.
     fn learn(&mut self, reading: &Reading<'_>) -> Result<()> {
-        if matches!(self.source, Source::Folder { .. }) {
+        if self.is_folder() {
             let learned = reader::learn(self, reading)?;
             if let Source::Folder { facts, .. } = &mut self.source {
                 *facts = Some(learned);
@@ -238,6 +238,11 @@ impl<'s> Side<'s> {
             Source::Folder { stats, .. } => Some(Moment::exact(stats[node.index()].modified)),
             Source::Told { facts, .. } => facts[node.index()].modified,
         }
+    }
+
+    /// Whether it is read from a folder, not from an archive or a manifest.
+    pub(crate) fn is_folder(&self) -> bool {
+        matches!(self.source, Source::Folder { .. })
     }
 
     /// Whether anything is known of the user attributes of a node.

@@ -1,8 +1,10 @@
 //! Reading what two trees hold, in parallel: content hashes, user attributes,
 //! and whether a file is a link's target in writing.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
+use crate::entry::Carried;
 use crate::error::Result;
 use crate::plan::{NodeId, NodeKind};
 use crate::pool::{self, Queue};
@@ -185,8 +187,17 @@ impl<'s> Comparer<'s> {
     }
 
     fn compare_xattrs(&mut self, node: NodeId, left: &Xattrs, right: &Xattrs) {
+        let (mut left, mut right) = (Cow::Borrowed(left), Cow::Borrowed(right));
+        if self.left.side.is_folder() != self.right.side.is_folder() {
+            // What no archive holds is no difference.
+            for side in [&mut left, &mut right] {
+                if side.iter().any(|(name, _)| !Carried::Users.has(name)) {
+                    side.to_mut().retain(|(name, _)| Carried::Users.has(name));
+                }
+            }
+        }
         if left != right {
-            let (left, right) = (describe(left, right), describe(right, left));
+            let (left, right) = (describe(&left, &right), describe(&right, &left));
             self.differ(node, DifferenceKind::Xattr, left, right);
         }
     }

@@ -110,6 +110,10 @@ pub(crate) struct PackArgs {
     #[arg(long)]
     pub junctions_as_links: bool,
 
+    /// Write down macOS' own attributes as well (com.apple.*; only tars hold them)
+    #[arg(long)]
+    pub apple_attributes: bool,
+
     /// Write down owners and groups; without it everything belongs to 0/0
     #[arg(long, overrides_with = "preserve_owner")]
     pub preserve_owner: bool,
@@ -194,6 +198,10 @@ pub(crate) struct ExtractArgs {
     /// Extract the ._ files in which macOS keeps its attributes
     #[arg(long)]
     pub keep_apple_double: bool,
+
+    /// Set macOS' own attributes (com.apple.*) that a tar has
+    #[arg(long)]
+    pub apple_attributes: bool,
 
     /// What to do with links where the destination can't hold them
     #[arg(long, value_enum, value_name = "WHAT", default_value_t)]

@@ -88,6 +88,7 @@ fn extract_options(arguments: &ExtractArgs) -> Result<extract::Options, Failure>
         true => AppleDouble::Keep,
         false => AppleDouble::Skip,
     };
+    options.apple_attributes = arguments.apple_attributes;
     options.sharing = match arguments.reflink {
         args::Sharing::Auto => Sharing::Auto,
         args::Sharing::Never => Sharing::Never,

@@ -69,6 +69,7 @@ fn pack_options(arguments: &PackArgs) -> Result<pack::Options, Failure> {
     options.zip_method = options::zip_method(arguments.zip_method);
     options.special_files = options::special_files(arguments.skip_special);
     options.junctions_as_links = arguments.junctions_as_links;
+    options.apple_attributes = arguments.apple_attributes;
     options.ownership = options::ownership(arguments.preserve_owner);
     options.existing = options::existing(arguments.replace, false);
     options.sync = options::sync(arguments.sync);

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use super::column::{self, Columns, HAS_TIME, Heap, next, over, rows, values};
 use super::contents::{read_blocks, read_contents};
 use super::manifest::{Claim, Content, Entry, Judge, Manifest, Verdict};
-use crate::entry::{Member, MemberKind};
+use crate::entry::{Carried, Member, MemberKind};
 use crate::error::{ErrorKind, Refusal};
 use crate::extents::Extents;
 use crate::sys::{LinkTo, Timestamp};
@@ -382,7 +382,7 @@ fn read_attributes(columns: &Columns<'_>, count: usize, kept: &mut Kept) -> Resu
         let [number, name, value] = [0, 1, 2].map(|at| u32::from_le_bytes(numbers[at]) as usize);
         let (name, value) = (heap.take(name)?, heap.take(value)?);
         let is_sorted = last < (number, name);
-        if number >= count || !name.starts_with(b"user.") || name.contains(&0) || !is_sorted {
+        if number >= count || !Carried::Users.has(name) || name.contains(&0) || !is_sorted {
             return Err(wrong());
         }
         if let Some(member) = kept.get_mut(number) {

@@ -5,7 +5,7 @@
 //! plan its extraction without decoding content. It is a claim like any other:
 //! whoever extracts compares each header with it. docs/format.md has the table.
 
-use crate::entry::{Member, MemberKind};
+use crate::entry::{Carried, Member, MemberKind};
 use crate::error::{ErrorKind, Refusal};
 use crate::extents::Extents;
 use crate::sys::Timestamp;
@@ -32,12 +32,15 @@ impl IndexWriter {
     pub(crate) fn push(&mut self, member: &Member, header: u64) {
         let out = &mut self.bytes;
         let has_owner = member.uid != 0 || member.gid != 0;
+        // Who wants others reads the headers.
+        let is_carried = |(name, _): &&(Vec<u8>, Vec<u8>)| Carried::Users.has(name);
+        let xattrs: Vec<_> = member.xattrs.iter().filter(is_carried).collect();
         let flag = |is_set: bool, bit: u8| if is_set { bit } else { 0 };
         out.push(
             kind_number(member.kind)
                 | flag(member.modified.is_some(), HAS_TIME)
                 | flag(has_owner, HAS_OWNER)
-                | flag(!member.xattrs.is_empty(), HAS_XATTRS)
+                | flag(!xattrs.is_empty(), HAS_XATTRS)
                 | flag(member.extents.is_some(), HAS_EXTENTS),
         );
         let equal = self.before.iter().zip(&member.path);
@@ -59,9 +62,9 @@ impl IndexWriter {
             number(out, member.uid);
             number(out, member.gid);
         }
-        if !member.xattrs.is_empty() {
-            number(out, member.xattrs.len() as u64);
-            for (name, value) in &member.xattrs {
+        if !xattrs.is_empty() {
+            number(out, xattrs.len() as u64);
+            for (name, value) in xattrs {
                 bytes(out, name);
                 bytes(out, value);
             }

@@ -4,7 +4,7 @@
 //! refused: records of two kinds, content of members that have none, names
 //! that say another type than the header does.
 
-use crate::entry::{Member, MemberKind};
+use crate::entry::{Carried, Member, MemberKind};
 use crate::error::{ErrorKind, Refusal};
 use crate::text::escape_bytes;
 
@@ -69,9 +69,10 @@ impl Records {
         kind: RecordKind,
         bytes: &[u8],
         globals: &mut Common,
+        carried: Carried,
     ) -> Result<(), Refusal> {
         match kind {
-            RecordKind::Pax => *self = Records::Pax(Box::new(Overrides::parse(bytes)?)),
+            RecordKind::Pax => *self = Records::Pax(Box::new(Overrides::parse(bytes, carried)?)),
             RecordKind::PaxGlobal => globals.read_global(bytes)?,
             RecordKind::GnuLongName => self.long_names().path = Some(long_name(bytes)?),
             RecordKind::GnuLongTarget => self.long_names().target = Some(long_name(bytes)?),

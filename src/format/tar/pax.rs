@@ -11,15 +11,13 @@ use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
+use crate::entry::Carried;
 use crate::error::Refusal;
 use crate::sys::Timestamp;
 use crate::text::escape_bytes;
 
 use super::record::{self, Record};
 use super::sparse::SparseRecords;
-
-/// Only these attributes are carried; others belong to the system.
-const USER: &[u8] = b"user.";
 
 /// libarchive leaves the padding out.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -48,14 +46,15 @@ pub(super) struct Common {
 }
 
 impl Overrides {
-    /// Reads the records of one member.
-    pub(super) fn parse(mut bytes: &[u8]) -> Result<Self, Refusal> {
+    /// Reads the records of one member, and of its attributes those that are `carried`.
+    pub(super) fn parse(mut bytes: &[u8], carried: Carried) -> Result<Self, Refusal> {
         let mut overrides = Self::default();
         while !bytes.is_empty() {
             let Record { key, value, rest } = record::split(bytes)?;
             overrides.set(key, value)?;
             bytes = rest;
         }
+        overrides.xattrs.retain(|name, _| carried.has(name));
         Ok(overrides)
     }
 
@@ -75,22 +74,16 @@ impl Overrides {
                 if let Some(part) = key.strip_prefix(b"GNU.sparse.") {
                     self.sparse.set(part, key, value)?;
                 } else if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
-                    self.set_xattr(schily_name(name), value.to_vec());
+                    self.xattrs.insert(schily_name(name), value.to_vec());
                 } else if let Some(name) = key.strip_prefix(b"LIBARCHIVE.xattr.") {
                     let value = BASE64.decode(value).map_err(|_| bad(key, "isn't base64"))?;
-                    self.set_xattr(url_decoded(name), value);
+                    self.xattrs.insert(url_decoded(name), value);
                 } else {
                     self.common.set(key, value)?;
                 }
             }
         }
         Ok(())
-    }
-
-    fn set_xattr(&mut self, name: Vec<u8>, value: Vec<u8>) {
-        if name.len() > USER.len() && name.starts_with(USER) {
-            self.xattrs.insert(name, value);
-        }
     }
 }
 
@@ -282,7 +275,7 @@ mod tests {
             ("path", b"b"),
             ("size", b"2"),
         ]);
-        let overrides = Overrides::parse(&bytes).unwrap();
+        let overrides = Overrides::parse(&bytes, Carried::Users).unwrap();
         assert_eq!(overrides.path.as_deref(), Some(&b"b"[..]));
         assert_eq!(overrides.size, Some(2));
     }
@@ -307,14 +300,14 @@ mod tests {
             ("LIBARCHIVE.xattr.user.a", b"!", "isn't base64"),
         ];
         for (key, value, wanted) in cases {
-            let error = Overrides::parse(&records(&[(key, value)])).unwrap_err();
+            let error = Overrides::parse(&records(&[(key, value)]), Carried::Users).unwrap_err();
             assert_eq!(
                 error.to_string(),
                 format!("the PAX record `{key}` {wanted}")
             );
         }
         for key in ["SCHILY.realsize", "SUN.holesdata"] {
-            Overrides::parse(&records(&[(key, b"1")])).unwrap_err();
+            Overrides::parse(&records(&[(key, b"1")]), Carried::Users).unwrap_err();
         }
     }
 
@@ -349,7 +342,7 @@ mod tests {
             ("LIBARCHIVE.xattr.user.a", b"MQAK"),
             ("SCHILY.xattr.user.%3D%25%20", b"="),
         ]);
-        let overrides = Overrides::parse(&bytes).unwrap();
+        let overrides = Overrides::parse(&bytes, Carried::Users).unwrap();
         let wanted: &[(&[u8], &[u8])] = &[
             (b"user.=%%20", b"="),
             (b"user.a", b"1\0\n"),
@@ -361,5 +354,22 @@ mod tests {
             .map(|(n, v)| (&n[..], &v[..]))
             .collect();
         assert_eq!(got, wanted);
+    }
+
+    #[test]
+    fn attributes_of_macos_are_taken_when_asked() {
+        let bytes = records(&[
+            ("SCHILY.xattr.com.apple.FinderInfo", b"x"),
+            ("LIBARCHIVE.xattr.com.apple.quarantine", b"MQ"),
+            ("SCHILY.xattr.security.selinux", b"x"),
+            ("SCHILY.xattr.user.a", b"1"),
+        ]);
+        let names = |carried| {
+            let overrides = Overrides::parse(&bytes, carried).unwrap();
+            overrides.xattrs.into_keys().collect::<Vec<_>>()
+        };
+        assert_eq!(names(Carried::Users), [b"user.a"]);
+        let all: [&[u8]; 3] = [b"com.apple.FinderInfo", b"com.apple.quarantine", b"user.a"];
+        assert_eq!(names(Carried::UsersAndApple), all);
     }
 }

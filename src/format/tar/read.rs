@@ -9,7 +9,7 @@
 
 use std::ops::Range;
 
-use crate::entry::{Member, MemberKind};
+use crate::entry::{Carried, Member, MemberKind};
 use crate::error::Refusal;
 use crate::extents::Extents;
 use crate::format::apple_double;
@@ -30,6 +30,8 @@ pub(crate) struct Options {
     /// files called `._*` of 26 bytes or more that begin with the magic number
     /// of AppleDouble.
     pub skip_apple_double: bool,
+    /// The attributes that members get.
+    pub carried: Carried,
 }
 
 /// What a [`Parser`] finds.
@@ -244,7 +246,9 @@ impl Parser {
                     let bytes = std::mem::take(&mut record.bytes);
                     let kind = record.kind;
                     self.pad(padding);
-                    self.records.take(kind, &bytes, &mut self.globals)?;
+                    let carried = self.options.carried;
+                    self.records
+                        .take(kind, &bytes, &mut self.globals, carried)?;
                 }
                 Ok(used)
             }
@@ -350,7 +354,10 @@ impl Parser {
             bytes: Vec::new(),
         };
         if size == 0 {
-            return self.records.take(kind, &record.bytes, &mut self.globals);
+            let carried = self.options.carried;
+            return self
+                .records
+                .take(kind, &record.bytes, &mut self.globals, carried);
         }
         self.state = State::Record(record);
         Ok(())

@@ -52,10 +52,8 @@ fn is_administrator(sid: &[u8]) -> bool {
 /// Describes an open folder, with its owner and with what others may do in it.
 pub(crate) fn stat_dir_with_rights(dir: &Dir) -> io::Result<Stat> {
     static USER: OnceLock<Vec<u8>> = OnceLock::new();
-    let user = match USER.get() {
-        Some(user) => user,
-        None => USER.get_or_init(|| raw_process::user().unwrap_or_default()),
-    };
+    // Nobody is this user where that isn't known.
+    let user = USER.get_or_init(|| raw_process::user().unwrap_or_default());
     let descriptor = raw_process::security(&reopen_for(dir, READ_CONTROL)?)?;
     let is_trusted = |sid: &[u8]| sid == user || TRUSTED.contains(&sid) || is_administrator(sid);
     let rights = rights(&descriptor, is_trusted);
