@@ -88,6 +88,13 @@ sign() {
         osslsigncode verify -CAfile cert.pem signed.exe && "$wine" "$command" verify signed.exe) &&
         interrupt signed.exe
 }
+# As by a double click: without a console, and without any stream.
+start_windowed() {
+    local status=0
+    mkdir -p "$work/gui" && x86_64-w64-mingw32-gcc -mwindows ci/cross/windowed.c -o "$work/gui/gui.exe" || return
+    (cd "$work" && "$wine" "$command" onefile -q gui -o gui-one.exe && "$wine" start /wait gui-one.exe) || status=$?
+    [ $status -eq 100 ] && [ "$(tr -d '\r' <"$work/streams")" = "0 0 0" ]
+}
 # What Wine shows as rights of everybody.
 distrust() {
     local status=0
@@ -98,6 +105,7 @@ distrust() {
 }
 check "an executable is made of a program" build_onefile
 check "Ctrl-C reaches its program, whose exit status comes back" interrupt app-one.exe
+check "without a console or a stream, it starts, and its exit status comes back" start_windowed
 check "signed, it is verified, and starts" sign
 check "a cache that others can write to is refused" distrust
 

@@ -55,18 +55,23 @@ const ARGUMENTS: [&str; 4] = ["program", "--exact", "a b", "q\"x\\"];
 
 /// A folder with a cache and an executable in it.
 struct World {
-    temp: TempDir,
+    _temp: TempDir,
+    /// Its path without short names, as executables tell it.
+    root: PathBuf,
 }
 
 impl World {
     fn new() -> Self {
         let temp = TempDir::new().unwrap();
-        fs::copy(built(), temp.path().join("app.exe")).unwrap();
-        Self { temp }
+        let root = fs::canonicalize(temp.path()).unwrap();
+        let root = root.to_str().unwrap().trim_start_matches(r"\\?\");
+        let root = PathBuf::from(root);
+        fs::copy(built(), root.join("app.exe")).unwrap();
+        Self { _temp: temp, root }
     }
 
     fn at(&self, name: &str) -> PathBuf {
-        self.temp.path().join(name)
+        self.root.join(name)
     }
 
     fn cache(&self) -> PathBuf {
@@ -117,7 +122,7 @@ impl World {
     }
 
     fn bundlecp(&self, arguments: &[&str]) -> Output {
-        bundlecp(self.temp.path(), arguments)
+        bundlecp(&self.root, arguments)
     }
 
     /// The names of the bundles in the cache.
