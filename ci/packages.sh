@@ -18,14 +18,6 @@ source ci/checks.sh
 source ci/compilers.sh
 
 dist=$(realpath -m "${1:-$work/dist}")
-profile=()
-if [ $# -eq 0 ]; then
-    # Linking with all optimization takes longer than everything else here. The stub is as it is shipped: its
-    # size is checked.
-    export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_OPT_LEVEL=1
-    export CARGO_PROFILE_STUB_LTO=fat CARGO_PROFILE_STUB_CODEGEN_UNITS=1 CARGO_PROFILE_STUB_OPT_LEVEL=s
-    profile=(--profile dev)
-fi
 mkdir -p "$dist"
 target=x86_64-unknown-linux-musl
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
@@ -46,11 +38,17 @@ works() (
 
 stage="cargo install"
 install_with_cargo() {
-    cargo install --locked --path . --root "$work/cargo" "${profile[@]}" && works "$work/cargo/bin/bundlecp"
+    cargo install --locked --path . --root "$work/cargo" && works "$work/cargo/bin/bundlecp"
 }
 check "cargo install gives both programs" install_with_cargo
 
 stage="the static build"
+if [ $# -eq 0 ]; then
+    # Linking with all optimization takes longer than everything else here. The stub is as it is shipped: its
+    # size is checked.
+    export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_OPT_LEVEL=1
+    export CARGO_PROFILE_STUB_LTO=fat CARGO_PROFILE_STUB_CODEGEN_UNITS=1 CARGO_PROFILE_STUB_OPT_LEVEL=s
+fi
 if ! use_debians_rust binutils >"$work/log" 2>&1; then
     skip "packages of the static build: $(tail -n 1 "$work/log")"
     stage=finished
