@@ -26,7 +26,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::codec::Codec;
 use crate::error::{Error, ErrorKind, Refusal, Result};
 use crate::format::carchive::{self, Found};
-use crate::format::{self, manifest, tar, zip};
+use crate::format::{self, ReadAt, manifest, tar, zip};
 use crate::sys::{self, FileType};
 
 pub use lookup::{Archive, MemberReader, SeekableMember};
@@ -119,7 +119,7 @@ pub(crate) fn recognise_at(path: &Path) -> Result<Recognised<'static>> {
     match stat.file_type {
         FileType::File => {
             let mut head = [0; HEAD];
-            let filled = read_head(&file, &mut head).map_err(failed)?;
+            let filled = file.read_start(&mut head).map_err(failed)?;
             if manifest::is_start(&head[..filled]) {
                 // On Windows, reading from a place moves there.
                 file.rewind().map_err(failed)?;
@@ -222,17 +222,6 @@ fn unknown() -> Refusal {
     let cause = "it is no archive that is known here";
     Refusal::new(ErrorKind::UnknownFormat, cause)
         .with_hint("tar (plain, gz, bz2, xz, zst), zip, bcp and PyInstaller programs are known")
-}
-
-fn read_head(file: &File, head: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < head.len() {
-        match sys::read_at(file, &mut head[filled..], filled as u64)? {
-            0 => break,
-            read => filled += read,
-        }
-    }
-    Ok(filled)
 }
 
 /// Counts what is read.

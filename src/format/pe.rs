@@ -33,19 +33,7 @@ pub(crate) struct Headers {
 /// Reads the headers of a program; `None` if `source` is none.
 pub(crate) fn headers(source: &dyn ReadAt) -> Result<Option<Headers>, Refusal> {
     let mut bytes = vec![0; HEADERS];
-    let mut filled = 0;
-    while filled < bytes.len() {
-        match source.read_at(&mut bytes[filled..], filled as u64) {
-            Ok(0) => break,
-            Ok(read) => filled += read,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(Refusal::io(error)),
-        }
-        // Most of what is asked isn't one.
-        if filled >= MAGIC.len() && !bytes.starts_with(MAGIC) {
-            return Ok(None);
-        }
-    }
+    let filled = source.read_start(&mut bytes).map_err(Refusal::io)?;
     let bytes = &bytes[..filled];
     Ok(match FileKind::parse(bytes) {
         Ok(FileKind::Pe32) => parse::<pe::ImageNtHeaders32>(bytes),

@@ -467,7 +467,7 @@ fn open_path_for(path: &Path, access: u32, flags: u32) -> io::Result<File> {
 fn patiently<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     for pause in 0..PAUSES {
         match call() {
-            Err(error) if is_held(&error) => {
+            Err(error) if is_in_use(&error) => {
                 std::thread::sleep(Duration::from_millis(1 << pause));
             }
             result => return result,
@@ -476,8 +476,9 @@ fn patiently<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     call()
 }
 
-/// Whether an error says that somebody has a name open, or something below it.
-fn is_held(error: &io::Error) -> bool {
+/// Whether an error says that a name can't be moved or removed because somebody has it
+/// open, or something below it: a program that runs from there.
+pub(crate) fn is_in_use(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
         Some(

@@ -10,6 +10,7 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use crate::error::{ErrorKind, Refusal};
+use crate::format::ReadAt;
 use crate::sys::{self, Dir, FileType, Stat, Timestamp};
 
 /// The stamp's name in the folder of an unpacked bundle.
@@ -212,7 +213,7 @@ impl Stamp {
         let file = sys::open_file(dir, NAME).map_err(Refusal::io)?;
         let stat = sys::stat_file(&file).map_err(Refusal::io)?;
         let mut bytes = vec![0; HEAD + TEXTS];
-        let read = read_some(&file, &mut bytes).map_err(Refusal::io)?;
+        let read = file.read_start(&mut bytes).map_err(Refusal::io)?;
         let (head, records) = head(&bytes[..read])?;
         let end = records + head.count() * RECORD as u64 + u64::from(head.heap);
         let is_possible = head.count() <= MOST_RECORDS;
@@ -240,7 +241,9 @@ impl Stamp {
         let all = self.head.count();
         let mut bytes = vec![0; count * RECORD];
         let at = self.records + (first * RECORD) as u64;
-        read_exact(&self.file, &mut bytes, at).map_err(Refusal::io)?;
+        self.file
+            .read_exact_at(&mut bytes, at)
+            .map_err(Refusal::io)?;
         let (rows, _) = bytes.as_chunks::<RECORD>();
         let number = |row: &[u8; RECORD], at: usize| {
             u32::from_le_bytes([row[at], row[at + 1], row[at + 2], row[at + 3]])
@@ -258,7 +261,9 @@ impl Stamp {
         }
         let mut paths = vec![0; heap.len()];
         let at = self.records + all * RECORD as u64 + heap.start as u64;
-        read_exact(&self.file, &mut paths, at).map_err(Refusal::io)?;
+        self.file
+            .read_exact_at(&mut paths, at)
+            .map_err(Refusal::io)?;
         let record = |row: &[u8; RECORD]| {
             let path = path_of(row);
             let range = path.start.checked_sub(heap.start)?..path.end.checked_sub(heap.start)?;
@@ -435,20 +440,4 @@ impl Head {
 
 fn wrong(cause: &str) -> Refusal {
     Refusal::malformed(format!("its stamp: {cause}"))
-}
-
-fn read_some(file: &File, bytes: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < bytes.len() {
-        match sys::read_at(file, &mut bytes[filled..], filled as u64)? {
-            0 => break,
-            read => filled += read,
-        }
-    }
-    Ok(filled)
-}
-
-fn read_exact(file: &File, bytes: &mut [u8], at: u64) -> io::Result<()> {
-    use crate::format::ReadAt;
-    file.read_exact_at(bytes, at)
 }

@@ -12,8 +12,8 @@ use super::convert::without_prefix;
 use super::raw_process::{self, Job};
 use super::{
     Dir, FILE_GENERIC_READ, FILE_GENERIC_WRITE, FILE_NON_DIRECTORY_FILE, FILE_OPEN_IF, Opening,
-    SHARE_ALL, SHARE_NO_DELETE, check_new_name, existing, is_held, lock_beside, open_dir, path_of,
-    raw, reopen_dir,
+    SHARE_ALL, SHARE_NO_DELETE, check_new_name, existing, lock_beside, open_dir, path_of, raw,
+    reopen_dir,
 };
 
 /// What its own executable is called in messages before its path is known.
@@ -96,7 +96,7 @@ fn run(program: &Program) -> io::Result<i32> {
 }
 
 /// Runs `command` as a child, and returns its exit status.
-pub(crate) fn run_instead(mut command: std::process::Command) -> io::Result<i32> {
+pub(crate) fn run_instead(mut command: Command) -> io::Result<i32> {
     let status = command.status()?;
     Ok(status.code().unwrap_or(1))
 }
@@ -206,12 +206,6 @@ pub(crate) fn try_lock_file(file: &File) -> io::Result<bool> {
         Err(TryLockError::WouldBlock) => Ok(false),
         Err(TryLockError::Error(error)) => Err(error),
     }
-}
-
-/// Whether a name can't be moved or removed because somebody has it open, or something in
-/// it: a program that runs from there.
-pub(crate) fn is_in_use(error: &io::Error) -> bool {
-    is_held(error)
 }
 
 /// Whether an error says that there are no locks where a file is.
