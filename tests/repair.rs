@@ -174,6 +174,37 @@ fn what_is_not_certain_stays() {
     }
 }
 
+/// What flattens a bundle leaves no link behind: a folder with one is no copy of a folder
+/// that has a file there, though both read the same.
+#[test]
+fn a_folder_with_a_link_of_its_own_stays() {
+    let scratch = Scratch::new();
+    let (original, app) = (scratch.path("original"), scratch.path("app"));
+    for root in [&original, &app] {
+        folder(root.join("v1"));
+        file(root.join("lib"), "x");
+        file(root.join("v1/data"), "x");
+    }
+    link(original.join("latest"), b"v1");
+    folder(app.join("latest"));
+    link(app.join("latest/data"), b"../lib");
+
+    assert_eq!(found(&examine(&app)), []);
+    assert!(plan_from(&app, None).is_empty());
+    let told = plan_from(&app, Some(&original));
+    assert!(
+        told.changes
+            .iter()
+            .all(|change| change.kind != ChangeKind::Link)
+    );
+    assert_eq!(told.undecided[0].path.to_string(), "latest");
+    repair::apply(told, &repair::Options::default(), &Silent).unwrap();
+    assert_eq!(
+        fs::read_link(app.join("latest/data")).unwrap(),
+        Path::new("../lib")
+    );
+}
+
 #[test]
 fn equal_libraries_are_listed_and_not_linked() {
     let scratch = Scratch::new();

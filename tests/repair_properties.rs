@@ -1,5 +1,5 @@
-//! Repair never changes what any path reads, whatever the tree: names, contents and
-//! files that rules go by are thrown together at random.
+//! Repair never changes what any path reads, and keeps each link that there is, whatever
+//! the tree: names, contents and files that rules go by are thrown together at random.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
@@ -197,6 +197,25 @@ fn read(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     all
 }
 
+/// The links of the tree.
+fn links(root: &Path) -> Vec<PathBuf> {
+    let mut links = Vec::new();
+    let mut pending = vec![PathBuf::new()];
+    while let Some(dir) = pending.pop() {
+        for entry in fs::read_dir(root.join(&dir)).unwrap() {
+            let entry = entry.unwrap();
+            let path = dir.join(entry.file_name());
+            let kind = entry.file_type().unwrap();
+            match (kind.is_symlink(), kind.is_dir()) {
+                (true, _) => links.push(path),
+                (_, true) => pending.push(path),
+                _ => {}
+            }
+        }
+    }
+    links
+}
+
 /// Whether the plan says that `path` becomes something else to read: what was a text or
 /// nothing, and all that leads through it.
 fn is_told(plan: &Plan, root: &Path, path: &Path) -> bool {
@@ -225,6 +244,7 @@ proptest! {
         let root = scratch.path("app");
         make(&root, &things);
         let before = read(&root);
+        let links = links(&root);
         let options = repair::Options::default();
         let plan = repair::plan(&root, &options, &Silent).unwrap();
         let told: Vec<PathBuf> = before
@@ -237,6 +257,9 @@ proptest! {
         for (path, content) in before.iter().filter(|(path, _)| !told.contains(path)) {
             let after = fs::read(root.join(path)).ok();
             prop_assert_eq!(after.as_ref(), Some(content), "{}\n{}", path.display(), changes);
+        }
+        for link in links {
+            prop_assert!(root.join(&link).is_symlink(), "{}\n{}", link.display(), changes);
         }
         prop_assert_eq!(names(scratch.root()), ["app"]);
         // What is done may make more certain, but that comes to an end.

@@ -1,4 +1,5 @@
-//! That whoever reads any path of the repaired tree reads what was there before.
+//! That whoever reads any path of the repaired tree reads what was there before, and that
+//! no link of the old tree is a copy in it.
 //!
 //! Every copy that becomes a link is compared with what that link will lead to, through
 //! all links, old and new. What can't be proven is left as it is; as other links may lead
@@ -70,6 +71,10 @@ impl Proof<'_, '_> {
         let mut seen = HashSet::new();
         let mut pending = vec![(node, place)];
         while let Some((old, new)) = pending.pop() {
+            // Nothing would have that link any more.
+            if self.is_link_lost(old, new) {
+                return Ok(false);
+            }
             let old = self.before.follow(old);
             let new = self.after.follow(new);
             let (Some(old), Some(new)) = (old, new) else {
@@ -83,6 +88,12 @@ impl Proof<'_, '_> {
             }
         }
         Ok(true)
+    }
+
+    /// Whether `old` is a link, and `new` none.
+    fn is_link_lost(&self, old: NodeId, new: NodeId) -> bool {
+        let before = self.likeness.subject.plan();
+        before.kind(old) == NodeKind::Symlink && self.edited.plan.kind(new) != NodeKind::Symlink
     }
 
     /// Where a name is in the repaired tree.

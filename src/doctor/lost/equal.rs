@@ -94,7 +94,8 @@ impl<'s> Likeness<'s> {
     }
 }
 
-/// The files of two places side by side, if names, kinds and sizes agree.
+/// The files of two places side by side, if names, kinds and sizes agree, and `copy` has
+/// no links but where `original` has some.
 fn pairs(
     subject: &Subject<'_>,
     resolver: &mut Resolver<'_>,
@@ -106,6 +107,10 @@ fn pairs(
     let mut seen = HashSet::new();
     let mut pending = vec![(copy, original)];
     while let Some((a, b)) = pending.pop() {
+        // What flattens a tree leaves no links in a copy that its original hasn't.
+        if plan.kind(a) == NodeKind::Symlink && plan.kind(b) != NodeKind::Symlink {
+            return None;
+        }
         let (a, b) = (resolver.follow(a)?, resolver.follow(b)?);
         if a == b || !seen.insert((a, b)) {
             continue;
