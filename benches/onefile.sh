@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # Starts of self-extracting executables, for peers.sh, which sources this: the first and
 # the later ones, of ours, PyInstaller's own and wrappe's, beside the folder itself.
+# shellcheck disable=SC2154 # set by peers.sh
 
 # The same two programs as a folder and as PyInstaller's onefile.
 make_onefile_inputs() {
@@ -20,7 +21,7 @@ import matplotlib.pyplot
 print(pandas.DataFrame(numpy.linalg.inv(numpy.eye(3))).sum().sum())
 PY
   (
-    cd "$cache/O.part"
+    cd "$cache/O.part" || exit
     for name in little sci; do
       venv/bin/pyinstaller --log-level ERROR "$name.py"
       venv/bin/pyinstaller --log-level ERROR --onefile --distpath onefile "$name.py"

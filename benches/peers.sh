@@ -235,7 +235,7 @@ measure_stored() {
     cp -a "$cache/$input" "$dir/$input"
     (cd "$dir" && "$BUNDLECP" pack "$input" --profile stored -o stored.bcp)
     measure xfs "$input-stored.bcp" "$rounds" "$x stored.bcp -C D" "copy=$BUNDLECP -R $input D/c"
-    rm -rf "$dir"/{"$input",stored.bcp}
+    rm -rf "${dir:?}"/{"$input",stored.bcp}
   done
 }
 
@@ -254,7 +254,7 @@ measure_small() {
     measure tmpfs "$input-small.bcp" "$few" "$x small.bcp -C D" '7z=7z x -snl -bd -oD small.7z'
     first=1 measure tmpfs "$input-memory" 1 \
       "bundlecp=$weighed extract small.bcp %M' ${x#*=} small.bcp -C D"
-    rm -rf "$work/tmpfs-$input-memory-1.json" "$dir"/{"$input",small.*}
+    rm -rf "$work/tmpfs-$input-memory-1.json" "${dir:?}"/{"$input",small.*}
   done
 }
 

@@ -6,6 +6,7 @@
 #   PYTHON          the interpreter to bundle (default: python3)
 # After `install_for_bundles` and `find_or_make_bundles`, $entry is the folder that has each of ${bundles[@]}; the caller
 # removes $partial, if that is set, when it is interrupted.
+# shellcheck disable=SC2154 # $work, from ci/checks.sh
 
 python=${PYTHON:-python3}
 cache=${BUNDLECP_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/bundlecp}/real-bundles

@@ -4,6 +4,7 @@
 # The one that sources this has set $script, its name, and $work, a folder of its own, which is removed at the end. It sets
 # $stage to what it is about to do, and to `finished` behind all checks. A function `clean_up` of its own is called before
 # the folder is removed.
+# shellcheck disable=SC2154 # set by the one that sources this
 
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 stage=start
@@ -35,14 +36,16 @@ finish() {
 trap finish EXIT
 
 # check NAME COMMAND...: commands run in an `if`, where errexit is off, so functions given here chain with &&. A status of
-# 77 says that it can't be tried here, the last line why. Where $only is set, only names that match it are checked.
+# 77 says that it can't be tried here, the last line why. Where $only is set, only names that match it are checked. What
+# takes long says how long.
 check() {
-    local status=0
+    local status=0 began=$SECONDS took
     # shellcheck disable=SC2053 # a pattern
     [[ $1 == ${only:-*} ]] || return 0
     "${@:2}" >"$work/log" 2>&1 || status=$?
+    took=$((SECONDS - began))
     case $status in
-        0) ok "$1" ;;
+        0) ok "$1$([ $took -lt 10 ] || echo " ($took s)")" ;;
         77) skip "$1: $(tail -n 1 "$work/log")" ;;
         *) not_ok "$1" ;;
     esac

@@ -175,6 +175,7 @@ pieces() {
 
 extracts() { "$bundlecp" extract -q "$1" -C "$work/out"; }
 extracts_stdin() { "$bundlecp" extract -q - -C "$work/out" <"$1"; }
+# shellcheck disable=SC2002 # a pipe is what is tried
 extracts_pipe() { cat "$1" | "$bundlecp" extract -q - -C "$work/out"; }
 
 # theirs NAME TREE COMMAND TREE ARCHIVE...: COMMAND packs TREE, and we extract that both ways.

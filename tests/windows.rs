@@ -6,26 +6,17 @@
 #![cfg(windows)]
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+#[path = "common/wine.rs"]
+mod wine;
+
 use std::fs::{self, File, OpenOptions};
 use std::os::windows::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
-
-/// Runs the command in `at`.
-fn bundlecp(at: &Path, arguments: &[&str]) -> Output {
-    // Wine fails to start a program with this error once in some thousand times.
-    const ERROR_INTERNAL_ERROR: i32 = 1359;
-    let mut command = Command::new(env!("CARGO_BIN_EXE_bundlecp"));
-    command.args(arguments).current_dir(at);
-    match command.output() {
-        Err(error) if error.raw_os_error() == Some(ERROR_INTERNAL_ERROR) => command.output(),
-        ran => ran,
-    }
-    .unwrap()
-}
+use wine::bundlecp;
 
 #[track_caller]
 fn succeeds(at: &Path, arguments: &[&str]) -> String {

@@ -4,6 +4,9 @@
 #![cfg(windows)]
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+#[path = "common/wine.rs"]
+mod wine;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::windows::fs::OpenOptionsExt;
@@ -13,6 +16,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+use wine::bundlecp;
 
 const ROLE: &str = "BUNDLECP_TEST_ROLE";
 const PLACE: &str = "BUNDLECP_TEST_PLACE";
@@ -94,12 +98,11 @@ impl World {
     }
 
     fn start_by(&self, mut command: Command) -> serde_json::Value {
-        let mut child = command
+        command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+            .stderr(Stdio::piped());
+        let mut child = wine::spawn(&mut command);
         child.stdin.take().unwrap().write_all(b"input").unwrap();
         let output = child.wait_with_output().unwrap();
         let error = String::from_utf8_lossy(&output.stderr);
@@ -111,8 +114,8 @@ impl World {
 
     /// Starts the executable with a program that waits, and waits until it does.
     fn start_waiting(&self) -> Child {
-        let mut child = self.command("app.exe", "wait");
-        let child = child.stdout(Stdio::null()).spawn().unwrap();
+        let mut command = self.command("app.exe", "wait");
+        let child = wine::spawn(command.stdout(Stdio::null()));
         until("it runs", || self.is_running());
         child
     }
@@ -131,14 +134,6 @@ impl World {
         let paths = entries.map(|entry| entry.unwrap().path());
         paths.filter(|path| path.is_dir()).collect()
     }
-}
-
-fn bundlecp(at: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_bundlecp"))
-        .args(arguments)
-        .current_dir(at)
-        .output()
-        .unwrap()
 }
 
 #[track_caller]
@@ -322,7 +317,7 @@ fn a_signature_may_stand_behind() {
     // Behind the signature is nothing.
     program.push(0);
     fs::write(world.at("more.exe"), &program).unwrap();
-    let output = world.command("more.exe", "tell").output().unwrap();
+    let output = wine::output(&mut world.command("more.exe", "tell"));
     assert_eq!(output.status.code(), Some(4), "{output:?}");
 }
 
