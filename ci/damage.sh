@@ -99,9 +99,8 @@ run_python() {
 # ---- damages, each of $1, a tree, into $2; $3 is its name
 
 by_zip() { (cd "${1%/*}" && zip -1qr "$work/x.zip" "${1##*/}") && unzip -q "$work/x.zip" -d "$work/un" && arrived "$2"; }
-# Without compressing, which takes most of the time and does nothing to links.
 by_make_archive() {
-    "$python" -c 'import shutil, sys, zipfile; zipfile.ZIP_DEFLATED = zipfile.ZIP_STORED; shutil.make_archive(sys.argv[2], "zip", *sys.argv[3:]), shutil.unpack_archive(sys.argv[2] + ".zip", sys.argv[1])' \
+    "$python" -c 'import shutil, sys; shutil.make_archive(sys.argv[2], "zip", *sys.argv[3:]), shutil.unpack_archive(sys.argv[2] + ".zip", sys.argv[1])' \
         "$work/un" "$work/x" "${1%/*}" "${1##*/}" && arrived "$2"
 }
 by_zipfile() {
